@@ -1,0 +1,173 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+
+	"github.com/snakepit-dev/snakepit/internal/config"
+	"github.com/snakepit-dev/snakepit/internal/control"
+	"github.com/snakepit-dev/snakepit/internal/pyenv"
+	"github.com/snakepit-dev/snakepit/internal/rundir"
+	"github.com/snakepit-dev/snakepit/pkg/pool"
+)
+
+// The exit codes; people script against them.
+const (
+	exitDone       = 0
+	exitFailed     = 1
+	exitUsage      = 2
+	exitNothing    = 3
+	exitPermission = 4
+	exitTimeout    = 5
+	exitAmbiguous  = 6
+)
+
+// failure is an error that knows its exit code and what to do next.
+type failure struct {
+	err  error
+	code int
+	hint string
+}
+
+func (f *failure) Error() string { return f.err.Error() }
+func (f *failure) Unwrap() error { return f.err }
+
+// failf makes a failure; its text follows "cannot X: reason".
+func failf(code int, hint, format string, args ...any) error {
+	return &failure{err: fmt.Errorf(format, args...), code: code, hint: hint}
+}
+
+// silent is a failure that has been shown already.
+type silent struct{ code int }
+
+func (s *silent) Error() string { return fmt.Sprintf("exit code %d", s.code) }
+
+// usageError is a command line that makes no sense.
+type usageError struct {
+	err     error
+	command string
+}
+
+func (u *usageError) Error() string { return u.err.Error() }
+
+// explain prints an error and what to do next, and returns its exit code.
+func explain(w io.Writer, err error) int {
+	var said *silent
+	if errors.As(err, &said) {
+		return said.code
+	}
+	code, hint := judge(err)
+	styles := newStyles(w)
+	fmt.Fprintf(w, "%s %s\n", styles.bad.Render("error:"), strings.TrimSpace(err.Error()))
+	if hint != "" {
+		fmt.Fprintf(w, "%s %s\n", styles.faint.Render("next: "), hint)
+	}
+	return code
+}
+
+// judge is the one table from errors to exit codes and hints.
+func judge(err error) (code int, hint string) {
+	var (
+		known   *failure
+		usage   *usageError
+		setting *config.Error
+		python  *pyenv.Error
+		inUse   *rundir.InUseError
+		start   *pool.StartError
+		taken   *pool.PortTakenError
+		tool    *pool.ToolError
+	)
+	switch {
+	case errors.As(err, &known):
+		return known.code, known.hint
+	case errors.As(err, &usage):
+		return exitUsage, "see " + usage.command + " --help"
+	case errors.As(err, &setting):
+		return codeOf(err, exitUsage), setting.Hint
+	case errors.As(err, &python):
+		return pythonCode(python), python.Hint
+	case errors.As(err, &inUse):
+		return exitAmbiguous, fmt.Sprintf("stop it: snakepit stop --run-id %s; or choose another: --run-id NAME", inUse.RunID)
+	case errors.As(err, &start):
+		return startCode(start), startHint(start)
+	case errors.As(err, &taken):
+		return exitFailed, "choose another --base-port, leave it out for free ports, or end the holder"
+	case errors.As(err, &tool):
+		return toolCode(tool), ""
+	case errors.Is(err, pool.ErrNoWorker):
+		return exitNothing, "see: snakepit list"
+	case errors.Is(err, pool.ErrNoneReady):
+		return exitFailed, "see why: snakepit list; snakepit logs"
+	case errors.Is(err, pool.ErrStopping):
+		return exitFailed, "it takes no calls any more; see: snakepit list"
+	case errors.Is(err, pool.ErrWorkerDied):
+		return exitFailed, "its slot is refilled; see: snakepit list; snakepit logs"
+	case errors.Is(err, control.ErrVersion):
+		return exitFailed, "use the snakepit that started it, or stop it: snakepit stop"
+	case errors.Is(err, control.ErrUnreachable):
+		return exitFailed, "see: snakepit list"
+	}
+	return codeOf(err, exitFailed), ""
+}
+
+// codeOf finds what the standard library says of an error.
+func codeOf(err error, otherwise int) int {
+	switch {
+	case errors.Is(err, fs.ErrPermission), errors.Is(err, control.ErrPermission):
+		return exitPermission
+	case errors.Is(err, context.DeadlineExceeded):
+		return exitTimeout
+	}
+	return otherwise
+}
+
+// pythonCode is 2 where the user's own choice was wrong.
+func pythonCode(e *pyenv.Error) int {
+	switch e.Kind {
+	case pyenv.NotFound, pyenv.MissingPackage, pyenv.TooOld:
+		return exitUsage
+	case pyenv.Cache:
+		return codeOf(e, exitFailed)
+	}
+	return exitFailed
+}
+
+// startCode is 2 where the configuration names something that is not there, 5
+// where a worker hung, 1 where one broke.
+func startCode(e *pool.StartError) int {
+	switch e.Failures[0].Kind {
+	case "adapter_not_found", "adapter_class_not_found", "adapter_missing_package", "adapter_invalid",
+		"missing_package", "python_too_old":
+		return exitUsage
+	case "ready_timeout":
+		return exitTimeout
+	}
+	return exitFailed
+}
+
+func startHint(e *pool.StartError) string {
+	first := e.Failures[0]
+	switch {
+	case first.Hint != "":
+		return first.Hint
+	case first.Kind == "ready_timeout":
+		return "the stacks above show where it hangs; if it is only slow: --ready-timeout 2m"
+	}
+	return "mend it, and start again"
+}
+
+func toolCode(e *pool.ToolError) int {
+	switch e.Type {
+	case "UnknownTool":
+		return exitNothing
+	case "InvalidParameters":
+		return exitUsage
+	}
+	return exitFailed
+}
+
+func joinOr(words []string) string { return strings.Join(words, "|") }

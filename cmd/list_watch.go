@@ -1,0 +1,136 @@
+package cmd
+
+import (
+	"context"
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/charmbracelet/x/ansi"
+)
+
+// runWatch looks until Ctrl-C. Polling, because it shows memory and CPU, which
+// change without an event.
+func (o *listOptions) runWatch(ctx context.Context) error {
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	tick := time.NewTicker(o.interval)
+	defer tick.Stop()
+	cpu := &cpuMeter{}
+	var warned []string
+	for first := true; ; first = false {
+		runs, warnings, err := o.look(ctx)
+		if ctx.Err() != nil {
+			return nil
+		}
+		if err != nil {
+			return err
+		}
+		cpu.measure(runs)
+		if !screenOf(o.env.Err).terminal() || !screenOf(o.env.Out).terminal() {
+			warned = o.warnOnce(warned, warnings)
+			warnings = nil
+		}
+		if err := o.show(ctx, runs, warnings, first); err != nil {
+			return err
+		}
+		select {
+		case <-ctx.Done():
+			return nil
+		case <-tick.C:
+		}
+	}
+}
+
+func (o *listOptions) warnOnce(warned, warnings []string) []string {
+	for _, warning := range warnings {
+		if !slices.Contains(warned, warning) {
+			fmt.Fprintln(o.env.Err, warning)
+			warned = append(warned, warning)
+		}
+	}
+	return warned
+}
+
+// show prints one look: a line of JSON, a frame over the frame before, or, where
+// there is no terminal, one more table under a line with the time.
+func (o *listOptions) show(ctx context.Context, runs []*runStatus, warnings []string, first bool) error {
+	if o.output.value == "json" {
+		return json.NewEncoder(o.env.Out).Encode(listDocument{SchemaVersion: 1, Runs: runs})
+	}
+	size := screenOf(o.env.Out)
+	text, more := o.draw(ctx, runs, size.width)
+	if ctx.Err() != nil {
+		return nil
+	}
+	if len(runs) == 0 {
+		text = nothingAlive
+	}
+	text = strings.Join(slices.Concat([]string{text}, warnings, more), "\n")
+	now := o.env.Now()
+	if size.terminal() {
+		title := newStyles(o.env.Out).faint.Render(fmt.Sprintf("%s  every %s, Ctrl-C ends", now.Format(time.TimeOnly), o.interval))
+		_, err := fmt.Fprint(o.env.Out, frame(title+"\n\n"+text, size, first))
+		return err
+	}
+	_, err := fmt.Fprintf(o.env.Out, "%s\n%s\n\n", now.Format(time.RFC3339), text)
+	return err
+}
+
+// frame draws text from the top of the screen, over what was there: a line is
+// cleared as it is replaced, so that nothing flickers. What does not fit is
+// counted. The last line stays free for the cursor.
+func frame(text string, size screen, first bool) string {
+	lines := strings.Split(text, "\n")
+	if room := size.height - 1; len(lines) > room {
+		lines = append(lines[:max(0, room-1)], fmt.Sprintf("… %d more lines", len(lines)-max(0, room-1)))
+	}
+	var out strings.Builder
+	if first {
+		out.WriteString(ansi.EraseEntireScreen)
+	}
+	out.WriteString(ansi.CursorHomePosition)
+	for _, line := range lines {
+		out.WriteString(ansi.Truncate(line, size.width, "…") + ansi.EraseLineRight + "\n")
+	}
+	out.WriteString(ansi.EraseScreenBelow)
+	return out.String()
+}
+
+// cpuMeter tells the CPU use since the last look.
+type cpuMeter struct {
+	last map[cpuKey]cpuSample
+}
+
+// cpuKey is one process: what came before in the slot has another incarnation.
+type cpuKey struct {
+	run, worker string
+	incarnation uint64
+}
+
+type cpuSample struct {
+	seconds float64
+	at      time.Time
+}
+
+// measure fills in what depends on the time of looking. At the first look at a
+// process, its CPU use is that of its whole life.
+func (m *cpuMeter) measure(runs []*runStatus) {
+	now := map[cpuKey]cpuSample{}
+	for _, run := range runs {
+		run.measure(run.askedAt)
+		for _, p := range run.Pools {
+			for _, w := range p.Workers {
+				key := cpuKey{run.RunID, w.ID, w.Incarnation}
+				now[key] = cpuSample{w.cpuSeconds, run.askedAt}
+				before, known := m.last[key]
+				if passed := run.askedAt.Sub(before.at).Seconds(); known && passed > 0 && w.PID > 0 {
+					w.CPUPercent = max(0, 100*(w.cpuSeconds-before.seconds)/passed)
+				}
+			}
+		}
+	}
+	m.last = now
+}

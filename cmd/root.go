@@ -1,0 +1,113 @@
+// Package cmd is the command line: arguments in; text, JSON and an exit code
+// out. One verb a file. It is the only place for cobra, lipgloss and exit
+// codes, and it touches no process: what a verb does is the business of the
+// packages below.
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"os"
+	"os/signal"
+	"time"
+
+	"github.com/spf13/cobra"
+)
+
+// Env is what a command has of the world outside.
+type Env struct {
+	In       io.Reader
+	Out, Err io.Writer
+	Now      func() time.Time
+	Getenv   func(string) string
+}
+
+// Main runs one command line and returns its exit code.
+func Main(args []string) int {
+	env := &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now, Getenv: os.Getenv}
+	root := newRoot(env)
+	root.SetArgs(args)
+	failed := root.ExecuteContext(context.Background())
+	if failed == nil {
+		return exitDone
+	}
+	return explain(env.Err, failed)
+}
+
+func newRoot(env *Env) *cobra.Command {
+	root := &cobra.Command{
+		Use:   "snakepit",
+		Short: "Run, watch and diagnose pools of Python gRPC worker processes",
+		Long: `snakepit runs pools of Python gRPC workers: it starts them, shows them, sends
+them calls, restarts them, and stops them without leaving a process or a port
+behind.
+
+Exit codes: 0 done, 1 the operation failed, 2 usage or configuration, 3 nothing
+matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive.`,
+		Example: `  snakepit start --workers 8 -d
+  snakepit list
+  snakepit call add '{"a": 2, "b": 3}'
+  snakepit stop`,
+		SilenceUsage:  true,
+		SilenceErrors: true,
+		Args:          cobra.NoArgs,
+	}
+	root.SetIn(env.In)
+	root.SetOut(env.Out)
+	root.SetErr(env.Err)
+	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
+		return &usageError{err: err, command: c.CommandPath()}
+	})
+	root.AddCommand(
+		newStart(env), newStop(env), newList(env), newCall(env), newLogs(env), newVersion(env),
+		newSupervise(env), newGuard(env),
+	)
+	for _, c := range root.Commands() {
+		if c.Args != nil {
+			c.Args = usageArgs(c.Args)
+		}
+	}
+	root.Args = usageArgs(root.Args)
+	return root
+}
+
+// usageArgs makes wrong arguments a usage error, with exit code 2.
+func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
+	return func(c *cobra.Command, args []string) error {
+		if err := check(c, args); err != nil {
+			return &usageError{err: err, command: c.CommandPath()}
+		}
+		return nil
+	}
+}
+
+// interruptible is a context that ends at the first Ctrl-C.
+func interruptible(ctx context.Context) (context.Context, context.CancelFunc) {
+	return signal.NotifyContext(ctx, os.Interrupt)
+}
+
+// outputFlag is -o, with the formats that a command has.
+type outputFlag struct {
+	value   string
+	formats []string
+}
+
+func addOutput(c *cobra.Command, formats ...string) *outputFlag {
+	f := &outputFlag{value: formats[0], formats: formats}
+	c.Flags().VarP(f, "output", "o", fmt.Sprintf("output format: %s", joinOr(formats)))
+	return f
+}
+
+func (f *outputFlag) String() string { return f.value }
+func (f *outputFlag) Type() string   { return "format" }
+
+func (f *outputFlag) Set(value string) error {
+	for _, format := range f.formats {
+		if value == format {
+			f.value = value
+			return nil
+		}
+	}
+	return fmt.Errorf("no such format; it takes %s", joinOr(f.formats))
+}

@@ -1,0 +1,111 @@
+package cmd
+
+import (
+	"context"
+	"fmt"
+	"path/filepath"
+	"strings"
+
+	"github.com/adrg/xdg"
+	"github.com/spf13/cobra"
+
+	"github.com/snakepit-dev/snakepit/internal/control"
+	"github.com/snakepit-dev/snakepit/internal/rundir"
+)
+
+// stateRoot is where runs leave their files, $XDG_STATE_HOME/snakepit/runs.
+func stateRoot() string { return filepath.Join(xdg.StateHome, "snakepit", "runs") }
+
+// cacheRoot is where the Python environment is kept, $XDG_CACHE_HOME/snakepit.
+func cacheRoot() string { return filepath.Join(xdg.CacheHome, "snakepit") }
+
+// runFlag is --run-id of a command that needs a run.
+func addRunFlag(c *cobra.Command, target *string) {
+	c.Flags().StringVar(target, "run-id", "", "the run; without it, the only living one")
+}
+
+// findRun is the run that is named, dead or alive, or the only living one. With
+// several, it lists them and exits 6.
+func findRun(id string) (rundir.Found, error) {
+	found, _, err := rundir.List(stateRoot())
+	if err != nil {
+		return rundir.Found{}, err
+	}
+	var alive []rundir.Found
+	var ids []string
+	for _, f := range found {
+		if f.RunID == id {
+			return f, nil
+		}
+		if f.Alive {
+			alive = append(alive, f)
+			ids = append(ids, f.RunID)
+		}
+	}
+	switch {
+	case id != "":
+		return rundir.Found{}, failf(exitNothing, runsHint(ids), "cannot find run %q: there is no such run", id)
+	case len(alive) == 0:
+		return rundir.Found{}, failf(exitNothing, "start one: snakepit start --workers 8", "cannot find a run: none is alive")
+	case len(alive) > 1:
+		return rundir.Found{}, failf(exitAmbiguous, "name one: --run-id "+ids[0], "cannot choose a run: %d are alive: %s", len(ids), strings.Join(ids, ", "))
+	}
+	return alive[0], nil
+}
+
+func runsHint(ids []string) string {
+	if len(ids) == 0 {
+		return "no run is alive; start one: snakepit start --workers 8"
+	}
+	return "alive: " + strings.Join(ids, ", ")
+}
+
+// dialRun connects to a living run.
+func dialRun(id string) (*control.Client, rundir.Found, error) {
+	found, err := findRun(id)
+	if err != nil {
+		return nil, found, err
+	}
+	if !found.Alive {
+		return nil, found, failf(exitNothing, "what it left: snakepit logs --run-id "+found.RunID,
+			"cannot reach run %q: it has ended", found.RunID)
+	}
+	if found.Record == nil {
+		return nil, found, failf(exitFailed, "it may have started just now; try again",
+			"cannot reach run %q: it has no record that can be read", found.RunID)
+	}
+	client, err := control.Dial(found.Record.Socket)
+	if err != nil {
+		return nil, found, fmt.Errorf("cannot reach run %q: %w", found.RunID, err)
+	}
+	return client, found, nil
+}
+
+// completeRuns offers the ids of living runs to the shell.
+func completeRuns(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+	found, _, _ := rundir.List(stateRoot()) // a shell completion has nobody to tell
+	var ids []string
+	for _, f := range found {
+		if f.Alive {
+			ids = append(ids, f.RunID)
+		}
+	}
+	return ids, cobra.ShellCompDirectiveNoFileComp
+}
+
+// status asks one run for its state.
+func status(ctx context.Context, f rundir.Found) (*runStatus, error) {
+	if f.Record == nil {
+		return nil, fmt.Errorf("run %q has no record that can be read", f.RunID)
+	}
+	client, err := control.Dial(f.Record.Socket)
+	if err != nil {
+		return nil, err
+	}
+	defer client.Close()
+	answer, err := client.Status(ctx)
+	if err != nil {
+		return nil, err
+	}
+	return statusOf(answer), nil
+}

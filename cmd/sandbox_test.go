@@ -1,0 +1,65 @@
+package cmd
+
+import (
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+	"testing"
+
+	"github.com/adrg/xdg"
+)
+
+// sandbox is a place in which the real binary runs as a user would run it, with
+// a state of its own and the user's cache, so that the Python environment is
+// made once.
+type sandbox struct {
+	dir string // an empty working directory
+	bin string // the binary
+	env []string
+}
+
+func newSandbox(tb testing.TB) *sandbox {
+	tb.Helper()
+	// Not tb.TempDir: its path is too long for a socket.
+	base, err := os.MkdirTemp("", "pit")
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { os.RemoveAll(base) })
+	s := &sandbox{dir: filepath.Join(base, "work"), bin: filepath.Join(base, "bin", "snakepit")}
+	self, err := os.Executable()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	for _, dir := range []string{s.dir, filepath.Dir(s.bin), filepath.Join(base, "run")} {
+		if err := os.Mkdir(dir, 0o700); err != nil {
+			tb.Fatal(err)
+		}
+	}
+	// The test binary is snakepit when it is called by that name.
+	if err := os.Symlink(self, s.bin); err != nil {
+		tb.Fatal(err)
+	}
+	for _, entry := range os.Environ() {
+		name, _, _ := strings.Cut(entry, "=")
+		if !strings.HasPrefix(name, "SNAKEPIT_") && name != "VIRTUAL_ENV" && name != "PATH" && !strings.HasPrefix(name, "XDG_") {
+			s.env = append(s.env, entry)
+		}
+	}
+	s.env = append(s.env,
+		"PATH="+filepath.Dir(s.bin)+string(os.PathListSeparator)+os.Getenv("PATH"),
+		"XDG_STATE_HOME="+filepath.Join(base, "state"),
+		"XDG_RUNTIME_DIR="+filepath.Join(base, "run"),
+		"XDG_CACHE_HOME="+xdg.CacheHome,
+	)
+	return s
+}
+
+// command is a snakepit command line, not started yet.
+func (s *sandbox) command(args ...string) *exec.Cmd {
+	cmd := exec.Command(s.bin, args...)
+	cmd.Args[0] = "snakepit"
+	cmd.Dir, cmd.Env = s.dir, s.env
+	return cmd
+}

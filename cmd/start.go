@@ -1,0 +1,215 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"strings"
+	"time"
+
+	"github.com/adrg/xdg"
+	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
+
+	"github.com/snakepit-dev/snakepit/internal/config"
+	"github.com/snakepit-dev/snakepit/internal/control"
+	"github.com/snakepit-dev/snakepit/internal/pyenv"
+	"github.com/snakepit-dev/snakepit/internal/supervisor"
+	"github.com/snakepit-dev/snakepit/pkg/pool"
+)
+
+type startOptions struct {
+	env    *Env
+	detach bool
+	output *outputFlag
+	file   string
+	flags  map[string]string // those that were given
+}
+
+func newStart(env *Env) *cobra.Command {
+	o := &startOptions{env: env}
+	c := &cobra.Command{
+		Use:   "start",
+		Short: "Start a run: pools of Python workers, ready to serve",
+		Long: `Start starts a run and keeps it: in the foreground until Ctrl-C (a second
+Ctrl-C skips the grace time), or with --detach in the background, returning once
+every worker is ready.
+
+Every setting can be given as a flag, as an environment variable (SNAKEPIT_ and
+the flag's name, SNAKEPIT_RUN for --run-id), or in a file (--config); the first
+of these that says something counts.
+
+The first start makes a Python environment in the user's cache. To use your own,
+with grpcio, grpcio-health-checking and protobuf in it, name it with --python or
+activate it.`,
+		Example: `  snakepit start --workers 8
+  snakepit start --workers 8 --detach --run-id demo
+  snakepit start --adapter hello:Hello --workers 2
+  snakepit start --config snakepit.yaml -d`,
+		Args: cobra.NoArgs,
+	}
+	flags := c.Flags()
+	flags.BoolVarP(&o.detach, "detach", "d", false, "return once every worker is ready, and leave the run in the background")
+	flags.StringVar(&o.file, "config", "", "YAML file with the settings of the run and its pools")
+	flags.Int("workers", config.DefaultWorkers, "how many workers the pool has")
+	flags.String("pool", config.DefaultPool, "the pool that --workers, --adapter and --base-port are about")
+	flags.String("adapter", config.DefaultAdapter, "the workers' tools, as module:Class")
+	flags.StringArray("python-path", nil, "directory to import adapters from; may be repeated (default: the working directory)")
+	flags.String("python", "", "Python interpreter of the workers (default: the active virtual environment, else a managed one)")
+	flags.Int("base-port", 0, "port of the first worker, the others follow; 0: free ports")
+	flags.String("host", config.DefaultHost, "address that the workers bind")
+	flags.String("run-id", "", "name of the run (default: a random one)")
+	flags.Duration("ready-timeout", config.DefaultReadyTimeout, "how long a worker may take to become ready")
+	flags.Duration("grace", config.DefaultGrace, "how long a worker may take to end after SIGTERM before it is killed")
+	o.output = addOutput(c, "table", "json")
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		o.flags = givenFlags(flags)
+		return o.run(c.Context())
+	}
+	return c
+}
+
+// givenFlags are the settings that the command line has, as text.
+func givenFlags(flags *pflag.FlagSet) map[string]string {
+	given := map[string]string{}
+	for _, name := range config.FlagNames() {
+		f := flags.Lookup(name)
+		if f == nil || !f.Changed {
+			continue
+		}
+		given[name] = f.Value.String()
+		if list, ok := f.Value.(pflag.SliceValue); ok {
+			given[name] = strings.Join(list.GetSlice(), string(os.PathListSeparator))
+		}
+	}
+	return given
+}
+
+func (o *startOptions) run(ctx context.Context) error {
+	began := o.env.Now()
+	handoff, err := o.prepare(ctx)
+	if err != nil {
+		return err
+	}
+	show := newProgress(o.env, handoff.Config, began)
+	if o.detach {
+		return o.runDetached(ctx, handoff, show)
+	}
+	return o.runHere(ctx, handoff, show)
+}
+
+// prepare checks everything that can be checked before anything is started.
+func (o *startOptions) prepare(ctx context.Context) (supervisor.Handoff, error) {
+	var h supervisor.Handoff
+	dir, err := os.Getwd()
+	if err != nil {
+		return h, fmt.Errorf("cannot find the working directory: %w", err)
+	}
+	h.Runs, h.RuntimeDir = stateRoot(), runtimeDir(o.env)
+	h.Config, err = config.Load(config.Input{File: o.file, Flags: o.flags, Getenv: o.env.Getenv, WorkDir: dir})
+	if err != nil {
+		return h, err
+	}
+	ctx, cancel := interruptible(ctx)
+	defer cancel()
+	h.Python, err = pyenv.Resolve(ctx, pyenv.Options{
+		Python: h.Config.Python, VirtualEnv: o.env.Getenv("VIRTUAL_ENV"), CacheDir: cacheRoot(), Path: o.env.Getenv("PATH"),
+		Progress: func(step string) { fmt.Fprintln(o.env.Err, step) },
+	})
+	if err != nil && ctx.Err() != nil {
+		return h, failf(exitFailed, "start again: what is half made is made anew", "cannot start: interrupted")
+	}
+	if h.Python.Notice != "" {
+		fmt.Fprintln(o.env.Err, h.Python.Notice)
+	}
+	return h, err
+}
+
+// runtimeDir is $XDG_RUNTIME_DIR; empty when the system gives none.
+func runtimeDir(env *Env) string {
+	if env.Getenv("XDG_RUNTIME_DIR") == "" {
+		return ""
+	}
+	return filepath.Clean(xdg.RuntimeDir)
+}
+
+// runHere is the supervisor in the foreground.
+func (o *startOptions) runHere(ctx context.Context, h supervisor.Handoff, show *progress) error {
+	options, err := runOptions(h)
+	if err != nil {
+		return err
+	}
+	options.Logger = slog.New(slog.NewTextHandler(o.env.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	options.Observe = show.event
+	options.Output = show.output
+	options.Stopped = show.stopped
+	var failed error
+	options.Ready = func(control.Description, []*pool.Pool) { failed = o.announce(ctx, h, show) }
+	outcome, err := supervisor.Run(ctx, options)
+	show.end()
+	switch {
+	case err != nil:
+		code, hint := judge(err)
+		return failf(code, hint, "%s", describe(err))
+	case !outcome.Ready:
+		return failf(exitFailed, "", "%w", errInterrupted)
+	}
+	return errors.Join(failed, printSummary(o.env, h.Config.RunID, control.SummaryOf(outcome.Summary)))
+}
+
+// runDetached starts the supervisor in the background and waits until it is
+// ready. Ctrl-C meanwhile ends both.
+func (o *startOptions) runDetached(ctx context.Context, h supervisor.Handoff, show *progress) error {
+	executable, err := os.Executable()
+	if err != nil {
+		return fmt.Errorf("cannot find this program: %w", err)
+	}
+	d, err := supervisor.Detach(executable, h)
+	if err != nil {
+		return err
+	}
+	ctx, cancel := interruptible(ctx)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { _ = d.Interrupt() }) // if it has ended, Next says so
+	defer stop()
+	for {
+		report, err := d.Next()
+		switch {
+		case err != nil:
+			show.end()
+			return failf(exitFailed, "see: snakepit logs supervisor --run-id "+h.Config.RunID, "cannot start run %q: %w", h.Config.RunID, err)
+		case report.Event != nil:
+			show.event(*report.Event)
+		case report.Failed != nil:
+			show.end()
+			_ = d.Wait() // its report has said why it exits as it does
+			return failf(report.Failed.Code, report.Failed.Hint, "%s", report.Failed.Text)
+		case report.Ready:
+			return o.announce(ctx, h, show)
+		}
+	}
+}
+
+// announce says that the run is ready: to people in a few lines, to programs as
+// list does.
+func (o *startOptions) announce(ctx context.Context, h supervisor.Handoff, show *progress) error {
+	show.ready(o.detach)
+	if o.output.value != "json" {
+		return nil
+	}
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), 5*time.Second)
+	defer cancel()
+	found, err := findRun(h.Config.RunID)
+	if err != nil {
+		return err
+	}
+	run, err := status(ctx, found)
+	if err != nil {
+		return fmt.Errorf("cannot show run %q: %w", h.Config.RunID, err)
+	}
+	run.measure(o.env.Now())
+	return printJSON(o.env.Out, listDocument{SchemaVersion: 1, Runs: []*runStatus{run}})
+}

@@ -1,0 +1,120 @@
+package cmd
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snakepit-dev/snakepit/internal/control"
+	"github.com/snakepit-dev/snakepit/internal/control/controlpb"
+	"github.com/snakepit-dev/snakepit/internal/rundir"
+)
+
+type stopOptions struct {
+	env   *Env
+	runID string
+	grace time.Duration
+	force bool
+}
+
+func newStop(env *Env) *cobra.Command {
+	o := &stopOptions{env: env}
+	c := &cobra.Command{
+		Use:   "stop",
+		Short: "Stop a run, and look for what survived",
+		Long: `Stop asks every worker of a run to end (SIGTERM), kills what is left after the
+grace time (SIGKILL), and then looks for survivors: by the run's marker, by
+process group, and by port. It reports success only when it found none; otherwise
+it lists them and exits 1.`,
+		Example: `  snakepit stop
+  snakepit stop --run-id demo --grace 30s
+  snakepit stop --force`,
+		Args: cobra.NoArgs,
+		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
+	}
+	addRunFlag(c, &o.runID)
+	c.Flags().DurationVar(&o.grace, "grace", 0, "time from SIGTERM to SIGKILL (default: the run's own)")
+	c.Flags().BoolVar(&o.force, "force", false, "SIGKILL at once")
+	return c
+}
+
+func (o *stopOptions) run(ctx context.Context) error {
+	if o.grace < 0 {
+		return failf(exitUsage, "to skip the grace time: --force", "cannot use --grace %v: it is negative", o.grace)
+	}
+	client, found, err := dialRun(o.runID)
+	if err != nil {
+		return err
+	}
+	defer client.Close()
+	styles := newStyles(o.env.Err)
+	summary, err := client.Stop(ctx, o.grace, o.force, func(w *controlpb.WorkerStopped) {
+		fmt.Fprintln(o.env.Err, stoppedLine(styles, w.Id, int(w.Pid), w.Exit, w.Signal, w.Took.AsDuration()))
+	})
+	if err != nil {
+		return o.lost(found, err)
+	}
+	if err := rundir.WaitEnded(ctx, found.Dir); err != nil {
+		return fmt.Errorf("cannot see the supervisor of run %q end: %w", found.RunID, err)
+	}
+	return printSummary(o.env, found.RunID, summary)
+}
+
+// lost is a stop whose end nobody reported.
+func (o *stopOptions) lost(found rundir.Found, err error) error {
+	if errors.Is(err, control.ErrUnreachable) {
+		hint := fmt.Sprintf("see what lives: snakepit list --run-id %s --tree; end its supervisor: kill %d", found.RunID, found.Record.Supervisor.PID)
+		return failf(exitFailed, hint, "cannot stop run %q: %w", found.RunID, err)
+	}
+	return fmt.Errorf("cannot stop run %q: %w", found.RunID, err)
+}
+
+// stoppedLine is how one worker ended.
+func stoppedLine(s *styles, worker string, pid int, exit, signal string, took time.Duration) string {
+	if pid == 0 {
+		return fmt.Sprintf("%s  %s  had no process", s.state("stopped"), worker)
+	}
+	after := ""
+	if signal != "" {
+		after = " after " + signal
+	}
+	line := fmt.Sprintf("%s  %s  PID %d  %s%s  in %s", s.state("stopped"), worker, pid, exit, after, took.Round(time.Millisecond))
+	if signal == "KILL" {
+		return s.warn.Render(line)
+	}
+	return line
+}
+
+// printSummary says what was found when everything was stopped, and fails when
+// anything was.
+func printSummary(env *Env, runID string, summary *controlpb.StopSummary) error {
+	styles := newStyles(env.Err)
+	if guard := summary.Guard; guard == nil {
+		fmt.Fprintln(env.Err, styles.warn.Render("the guard did not answer; the supervisor's own look stands alone"))
+	} else if len(guard.Found) > 0 {
+		fmt.Fprintln(env.Err, styles.warn.Render(fmt.Sprintf(
+			"the guard found %d orphaned processes: PID %v; this indicates a bug in the normal shutdown; killed %d", len(guard.Found), guard.Found, len(guard.Killed))))
+	}
+	left := summary.Survivors
+	for _, pid := range summary.GetGuard().GetSurvivors() {
+		left = append(left, &controlpb.Survivor{Pid: pid, What: "the guard could not end it"})
+	}
+	for _, text := range summary.GetGuard().GetErrors() {
+		left = append(left, &controlpb.Survivor{What: text})
+	}
+	if len(left) == 0 {
+		fmt.Fprintf(env.Err, "%s  run %s stopped. No orphaned processes.\n", styles.state("stopped"), styles.title.Render(runID))
+		return nil
+	}
+	for _, survivor := range left {
+		if survivor.Pid != 0 {
+			fmt.Fprintln(env.Err, styles.bad.Render(fmt.Sprintf("✗ survivor: PID %d: %s", survivor.Pid, survivor.What)))
+			continue
+		}
+		fmt.Fprintln(env.Err, styles.bad.Render("✗ not free: "+survivor.What))
+	}
+	return failf(exitFailed, "look at them: ps -o pid,ppid,stat,args -p PID; end them: kill -9 PID", "run %q stopped, but %d things of it are left", runID, len(left))
+}

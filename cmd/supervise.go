@@ -1,0 +1,132 @@
+package cmd
+
+import (
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/signal"
+	"strings"
+	"sync"
+	"syscall"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snakepit-dev/snakepit/internal/control"
+	"github.com/snakepit-dev/snakepit/internal/supervisor"
+	"github.com/snakepit-dev/snakepit/pkg/pool"
+)
+
+// newSupervise is the detached supervisor. "start --detach" starts it.
+func newSupervise(env *Env) *cobra.Command {
+	c := &cobra.Command{
+		Use:    "supervise",
+		Short:  "Supervise a run (started by start --detach)",
+		Hidden: true,
+		Args:   cobra.NoArgs,
+		RunE:   func(c *cobra.Command, _ []string) error { return supervise(c, env) },
+	}
+	c.Flags().String("run-id", "", "the run; for those who read the process table")
+	return c
+}
+
+// supervise runs a run from what start hands over, and reports to it until the
+// run is ready or has failed.
+func supervise(c *cobra.Command, env *Env) error {
+	var handoff supervisor.Handoff
+	if err := json.NewDecoder(env.In).Decode(&handoff); err != nil {
+		return failf(exitUsage, "start a run with: snakepit start -d", "cannot supervise: no hand-over on standard input: %w", err)
+	}
+	reports := &reporter{encoder: json.NewEncoder(env.Out)}
+	options, err := runOptions(handoff)
+	if err != nil {
+		return err
+	}
+	options.Observe = func(e pool.Event) { reports.send(supervisor.Report{Event: &e}) }
+	options.Ready = func(control.Description, []*pool.Pool) { reports.last(supervisor.Report{Ready: true}) }
+	outcome, err := supervisor.Run(c.Context(), options)
+	if err == nil && !outcome.Ready {
+		err = errInterrupted
+	}
+	if err != nil {
+		code, hint := judge(err)
+		reports.last(supervisor.Report{Failed: &supervisor.FailedReport{Text: describe(err), Hint: hint, Code: code}})
+		return &silent{code}
+	}
+	if len(outcome.Summary.Survivors) > 0 {
+		return &silent{exitFailed}
+	}
+	return nil
+}
+
+// errInterrupted is the end of a start that was not let finish.
+var errInterrupted = errors.New("interrupted before every worker was ready; everything was stopped")
+
+// runOptions are what a run needs, in the foreground and detached alike.
+func runOptions(h supervisor.Handoff) (supervisor.Options, error) {
+	executable, err := os.Executable()
+	if err != nil {
+		return supervisor.Options{}, fmt.Errorf("cannot find this program: %w", err)
+	}
+	signals := make(chan os.Signal, 4)
+	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	signal.Ignore(syscall.SIGPIPE) // a closed pipe must not keep a stop from finishing
+	return supervisor.Options{
+		Config: h.Config, Python: h.Python, Runs: h.Runs, RuntimeDir: h.RuntimeDir,
+		Version: thisVersion().Version, Executable: executable, Signals: signals,
+	}, nil
+}
+
+// reporter sends reports until the last one. Nobody may be listening any more:
+// that does not concern the run.
+type reporter struct {
+	mu      sync.Mutex // guards done, and keeps reports whole
+	encoder *json.Encoder
+	done    bool
+}
+
+func (r *reporter) send(report supervisor.Report) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if !r.done {
+		_ = r.encoder.Encode(report)
+	}
+}
+
+func (r *reporter) last(report supervisor.Report) {
+	r.send(report)
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	r.done = true
+}
+
+// maxFailures is how many failed workers are shown in full.
+const maxFailures = 3
+
+// describe is an error with what the workers printed before they failed.
+func describe(err error) string {
+	var start *pool.StartError
+	if !errors.As(err, &start) {
+		return err.Error()
+	}
+	var b strings.Builder
+	fmt.Fprintf(&b, "cannot start pool %q: %d of its workers failed; everything was stopped", start.Pool, len(start.Failures))
+	for i, f := range start.Failures {
+		if i == maxFailures {
+			fmt.Fprintf(&b, "\n  … and %d more", len(start.Failures)-i)
+			break
+		}
+		fmt.Fprintf(&b, "\n  %s: %s", f.Worker, f.Reason)
+		if i > 0 && sameOutput(start.Failures[0], f) {
+			continue
+		}
+		for _, line := range f.Output {
+			fmt.Fprintf(&b, "\n    | %s", line)
+		}
+	}
+	return b.String()
+}
+
+func sameOutput(a, b pool.Failure) bool {
+	return a.Reason == b.Reason && len(a.Output) == len(b.Output)
+}

@@ -1,0 +1,123 @@
+package cmd
+
+import (
+	"strings"
+
+	"github.com/charmbracelet/lipgloss"
+	"github.com/charmbracelet/lipgloss/table"
+	"github.com/charmbracelet/x/ansi"
+)
+
+// column is one column of a table; cells may be styled.
+type column struct {
+	head  string
+	right bool // numbers stand to the right
+	cells []string
+}
+
+const (
+	columnGap   = 2
+	leastOfLast = 16 // cells of the last column that are worth showing
+)
+
+// table draws columns without borders, two spaces apart.
+func (s *styles) table(columns []column) string {
+	var heads []string
+	rows := make([][]string, len(columns[0].cells))
+	for _, c := range columns {
+		heads = append(heads, c.head)
+		for row, cell := range c.cells {
+			rows[row] = append(rows[row], cell)
+		}
+	}
+	look := func(row, col int) lipgloss.Style {
+		style := s.renderer.NewStyle()
+		if row == table.HeaderRow {
+			style = s.faint
+		}
+		if columns[col].right {
+			style = style.Align(lipgloss.Right)
+		}
+		if col < len(columns)-1 {
+			style = style.PaddingRight(columnGap)
+		}
+		return style
+	}
+	drawn := table.New().Wrap(false).StyleFunc(look).Headers(heads...).Rows(rows...).
+		BorderTop(false).BorderBottom(false).BorderLeft(false).BorderRight(false).
+		BorderHeader(false).BorderColumn(false).BorderRow(false).Render()
+	return trimLines(drawn)
+}
+
+// fit makes columns fit a width: first the last one is cut, down to a rest that
+// is worth showing, then those named go, in the order given.
+func fit(columns []column, width int, expendable ...string) []column {
+	if width <= 0 {
+		return columns
+	}
+	for {
+		room := width - widthOf(columns)
+		last := columns[len(columns)-1]
+		if room >= 0 {
+			return columns
+		}
+		if left := last.width() + room; left >= leastOfLast || len(expendable) == 0 {
+			return append(columns[:len(columns)-1:len(columns)-1], last.cut(max(left, len(last.head))))
+		}
+		columns = without(columns, expendable[0])
+		expendable = expendable[1:]
+	}
+}
+
+func without(columns []column, head string) []column {
+	var kept []column
+	for _, c := range columns {
+		if c.head != head {
+			kept = append(kept, c)
+		}
+	}
+	return kept
+}
+
+func widthOf(columns []column) int {
+	sum := columnGap * (len(columns) - 1)
+	for _, c := range columns {
+		sum += c.width()
+	}
+	return sum
+}
+
+func (c column) width() int {
+	widest := ansi.StringWidth(c.head)
+	for _, cell := range c.cells {
+		widest = max(widest, ansi.StringWidth(cell))
+	}
+	return widest
+}
+
+func (c column) cut(width int) column {
+	cut := make([]string, len(c.cells))
+	for i, cell := range c.cells {
+		cut[i] = ansi.Truncate(cell, width, "…")
+	}
+	c.cells = cut
+	return c
+}
+
+// trimLines takes the blanks from the ends of lines, for those who copy them.
+func trimLines(text string) string {
+	lines := strings.Split(text, "\n")
+	for i, line := range lines {
+		lines[i] = strings.TrimRight(line, " ")
+	}
+	return strings.Join(lines, "\n")
+}
+
+// oneLine makes foreign text fit for a cell; nothing is shown as a dash.
+func oneLine(text string) string {
+	text = strings.Join(strings.Fields(harmless(strings.ReplaceAll(text, "\n", " "), false)), " ")
+	if text == "" {
+		return "-"
+	}
+	return text
+}

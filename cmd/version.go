@@ -1,0 +1,64 @@
+package cmd
+
+import (
+	"fmt"
+	"runtime"
+	"runtime/debug"
+
+	"github.com/spf13/cobra"
+)
+
+// version is set by the release build.
+var version = ""
+
+type versionDocument struct {
+	Version string `json:"version"`
+	Commit  string `json:"commit,omitempty"`
+	Go      string `json:"go"`
+	OS      string `json:"os"`
+	Arch    string `json:"arch"`
+}
+
+func newVersion(env *Env) *cobra.Command {
+	c := &cobra.Command{
+		Use:     "version",
+		Short:   "Print the version, the commit, and the Go that built it",
+		Example: "  snakepit version\n  snakepit version -o json",
+		Args:    cobra.NoArgs,
+	}
+	output := addOutput(c, "text", "json")
+	c.RunE = func(*cobra.Command, []string) error {
+		v := thisVersion()
+		if output.value == "json" {
+			return printJSON(env.Out, v)
+		}
+		commit := v.Commit
+		if commit == "" {
+			commit = "unknown commit"
+		}
+		fmt.Fprintf(env.Out, "snakepit %s (%s, %s, %s/%s)\n", v.Version, commit, v.Go, v.OS, v.Arch)
+		return nil
+	}
+	return c
+}
+
+// thisVersion reads what the build left in the binary.
+func thisVersion() versionDocument {
+	v := versionDocument{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	info, ok := debug.ReadBuildInfo()
+	if !ok {
+		return v
+	}
+	if v.Version == "" {
+		v.Version = info.Main.Version
+	}
+	for _, setting := range info.Settings {
+		if setting.Key == "vcs.revision" {
+			v.Commit = setting.Value
+		}
+	}
+	if v.Version == "" {
+		v.Version = "(devel)"
+	}
+	return v
+}

@@ -1,0 +1,163 @@
+package config
+
+import (
+	"fmt"
+	"maps"
+	"net/netip"
+	"os"
+	"regexp"
+	"slices"
+	"strings"
+	"time"
+)
+
+const (
+	maxWorkers = 4096
+	maxPort    = 65535
+)
+
+// reservedEnv belongs to the supervisor: the run marker, by which leftover
+// workers are found, and the worker's own channels. A pool that changed one of
+// them would make its workers unmanageable.
+var reservedEnv = []string{"SNAKEPIT_RUN_ID", "SNAKEPIT_WORKER_ID", "SNAKEPIT_READY_FD", "SNAKEPIT_LIFELINE_FD"}
+
+var (
+	runIDPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
+	poolNamePattern = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,31}$`)
+	envKeyPattern   = regexp.MustCompile(`^[A-Za-z_][A-Za-z0-9_]*$`)
+	// Python allows letters of any script in identifiers (PEP 3131).
+	adapterPattern = regexp.MustCompile(`^([\p{L}_][\p{L}\p{N}_]*(?:\.[\p{L}_][\p{L}\p{N}_]*)*)[.:]([\p{L}_][\p{L}\p{N}_]*)$`)
+)
+
+func checkRunID(id string) *fault {
+	if runIDPattern.MatchString(id) {
+		return nil
+	}
+	return &fault{
+		"a run id is 1 to 64 characters of a-z, 0-9, _ and -, and starts with a letter or digit",
+		"Choose another run id, or leave it out to get a random one.",
+	}
+}
+
+func checkPoolName(name string) *fault {
+	if poolNamePattern.MatchString(name) {
+		return nil
+	}
+	return &fault{
+		"a pool name is 1 to 32 characters of a-z, 0-9, _ and -, and starts with a letter or digit",
+		"Choose another pool name.",
+	}
+}
+
+func checkWorkers(n int) *fault {
+	if n >= 1 && n <= maxWorkers {
+		return nil
+	}
+	return &fault{
+		fmt.Sprintf("the number of workers must be from 1 to %d", maxWorkers),
+		fmt.Sprintf("Give a whole number from 1 to %d.", maxWorkers),
+	}
+}
+
+func checkBasePort(port int) *fault {
+	if port >= 0 && port <= maxPort {
+		return nil
+	}
+	return &fault{
+		fmt.Sprintf("a port must be from 1 to %d", maxPort),
+		fmt.Sprintf("Give a port from 1 to %d, or leave it out to use free ports.", maxPort),
+	}
+}
+
+func checkReadyTimeout(d time.Duration) *fault {
+	if d > 0 {
+		return nil
+	}
+	return &fault{"the ready timeout must be longer than zero", "Give a duration such as 30s or 2m."}
+}
+
+func checkGrace(d time.Duration) *fault {
+	if d >= 0 {
+		return nil
+	}
+	return &fault{"the grace time cannot be negative", "Give a duration such as 5s, or 0s to kill at once."}
+}
+
+func checkPython(python string) *fault {
+	if !strings.ContainsRune(python, 0) {
+		return nil
+	}
+	return &fault{"a path cannot contain a NUL character", "Give the path of a Python interpreter."}
+}
+
+func checkEnv(key, text string) *fault {
+	switch {
+	case !envKeyPattern.MatchString(key):
+		return &fault{
+			"a variable's name is letters, digits and _, and does not start with a digit",
+			"Choose another name.",
+		}
+	case slices.Contains(reservedEnv, key):
+		return &fault{"snakepit sets this variable itself", "Remove it from env."}
+	case strings.ContainsRune(text, 0):
+		return &fault{"a variable's value cannot contain a NUL character", "Remove the NUL character."}
+	}
+	return nil
+}
+
+// parseHost returns the address in its normal form. Names other than localhost
+// are refused: which address they mean can change while the run lives, and
+// ports are kept, probed and reported per address.
+func parseHost(host string) (string, *fault) {
+	if host == "localhost" {
+		return DefaultHost, nil
+	}
+	addr, err := netip.ParseAddr(host)
+	if err != nil || addr.IsMulticast() {
+		return "", &fault{
+			"a host is an IP address of this machine, or localhost",
+			"Give an address such as 127.0.0.1 or ::1.",
+		}
+	}
+	return addr.Unmap().String(), nil
+}
+
+// parseAdapter returns "module:Class" for that or for "module.Class".
+func parseAdapter(text string) (string, *fault) {
+	m := adapterPattern.FindStringSubmatch(text)
+	if m == nil {
+		return "", &fault{
+			"an adapter is written module:Class",
+			"Give a module that can be imported and a class in it, such as my_package.tools:Tools.",
+		}
+	}
+	return m[1] + ":" + m[2], nil
+}
+
+func checkDirectory(path string) *fault {
+	hint := "Adapters are imported from these directories: give ones that exist."
+	info, err := os.Stat(path)
+	switch {
+	case os.IsNotExist(err):
+		return &fault{"there is no such directory", hint}
+	case os.IsPermission(err):
+		return &fault{"permission denied", hint}
+	case err != nil:
+		return &fault{"the directory cannot be read", hint}
+	case !info.IsDir():
+		return &fault{"it is not a directory", hint}
+	}
+	return nil
+}
+
+// ports returns the first and last port of the pool; zeros when it uses free ones.
+func (p Pool) ports() (first, last int) {
+	if p.BasePort == 0 {
+		return 0, 0
+	}
+	return p.BasePort, p.BasePort + p.Workers - 1
+}
+
+func (p Pool) label(what string) string { return fmt.Sprintf("%s of pool %q", what, p.Name) }
+
+func sortedKeys(m map[string]string) []string { return slices.Sorted(maps.Keys(m)) }

@@ -1,0 +1,115 @@
+package config
+
+import (
+	"fmt"
+	"path/filepath"
+)
+
+// Validate checks every rule on a complete configuration and returns the first
+// broken one as an *Error. Load has called it; call it again on a
+// configuration that came from elsewhere, such as another process.
+func (c Config) Validate() error {
+	if f := checkRunID(c.RunID); f != nil {
+		return f.on("the run id " + show(c.RunID))
+	}
+	if f := checkPython(c.Python); f != nil {
+		return f.on("the Python interpreter " + show(c.Python))
+	}
+	if err := c.validatePythonPath(); err != nil {
+		return err
+	}
+	host, f := parseHost(c.Host)
+	if f == nil && host != c.Host {
+		f = &fault{"the address is not in its normal form", "Write it as " + host + "."}
+	}
+	if f != nil {
+		return f.on("the host " + show(c.Host))
+	}
+	if f := checkReadyTimeout(c.ReadyTimeout); f != nil {
+		return f.on("the ready timeout " + c.ReadyTimeout.String())
+	}
+	if f := checkGrace(c.Grace); f != nil {
+		return f.on("the grace time " + c.Grace.String())
+	}
+	return c.validatePools()
+}
+
+func (c Config) validatePythonPath() error {
+	for _, dir := range c.PythonPath {
+		f := checkDirectory(dir)
+		if f == nil && !filepath.IsAbs(dir) {
+			f = &fault{"the path is not absolute", "Give an absolute path."}
+		}
+		if f != nil {
+			return f.on("python path " + show(dir))
+		}
+	}
+	return nil
+}
+
+func (c Config) validatePools() error {
+	if len(c.Pools) == 0 {
+		return (&fault{"there are none", "Define at least one pool."}).on("pools")
+	}
+	for i, p := range c.Pools {
+		if err := p.validate(); err != nil {
+			return err
+		}
+		if i > 0 && c.Pools[i-1].Name >= p.Name {
+			return (&fault{"pools must be sorted and their names distinct", "Rename one of them."}).on("pool " + show(p.Name))
+		}
+	}
+	return c.validatePorts()
+}
+
+func (p Pool) validate() error {
+	if f := checkPoolName(p.Name); f != nil {
+		return f.on("the pool name " + show(p.Name))
+	}
+	if f := checkWorkers(p.Workers); f != nil {
+		return f.on(p.label(fmt.Sprintf("workers %d", p.Workers)))
+	}
+	adapter, f := parseAdapter(p.Adapter)
+	if f == nil && adapter != p.Adapter {
+		f = &fault{"an adapter is written module:Class", "Write it as " + adapter + "."}
+	}
+	if f != nil {
+		return f.on(p.label("adapter " + show(p.Adapter)))
+	}
+	if f := checkBasePort(p.BasePort); f != nil {
+		return f.on(p.label(fmt.Sprintf("base port %d", p.BasePort)))
+	}
+	for _, key := range sortedKeys(p.Env) {
+		if f := checkEnv(key, p.Env[key]); f != nil {
+			return f.on(p.label("env " + show(key)))
+		}
+	}
+	return nil
+}
+
+// validatePorts checks that every pool's ports exist and that no two pools
+// want the same one.
+func (c Config) validatePorts() error {
+	for i, p := range c.Pools {
+		first, last := p.ports()
+		if first == 0 {
+			continue
+		}
+		if last > maxPort {
+			return (&fault{
+				fmt.Sprintf("%d workers need the ports %d to %d, and the last port is %d", p.Workers, first, last, maxPort),
+				fmt.Sprintf("Use a base port of at most %d, or fewer workers.", maxPort-p.Workers+1),
+			}).on(p.label(fmt.Sprintf("base port %d", first)))
+		}
+		for _, q := range c.Pools[:i] {
+			otherFirst, otherLast := q.ports()
+			if otherFirst != 0 && first <= otherLast && otherFirst <= last {
+				return (&fault{
+					fmt.Sprintf("its ports %d to %d overlap those of pool %q, %d to %d", first, last, q.Name, otherFirst, otherLast),
+					"Move one of the base ports, or leave it out to use free ports.",
+				}).on(p.label(fmt.Sprintf("base port %d", first)))
+			}
+		}
+	}
+	return nil
+}

@@ -1,0 +1,75 @@
+package control
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"google.golang.org/grpc/codes"
+	"google.golang.org/grpc/status"
+
+	"github.com/snakepit-dev/snakepit/pkg/pool"
+)
+
+// What only this package's client meets.
+var (
+	// ErrVersion: the run was started by a snakepit of another protocol.
+	ErrVersion = errors.New("another version of the control protocol")
+	// ErrPermission: the run belongs to another user.
+	ErrPermission = errors.New("the run belongs to another user")
+	// ErrUnreachable: nobody answers on the socket.
+	ErrUnreachable = errors.New("the supervisor does not answer")
+)
+
+// table pairs each error with the code that carries it over the socket.
+var table = []struct {
+	err  error
+	code codes.Code
+}{
+	{pool.ErrNoWorker, codes.NotFound},
+	{pool.ErrStopping, codes.FailedPrecondition},
+	{pool.ErrNoneReady, codes.ResourceExhausted},
+	{pool.ErrWorkerDied, codes.Aborted},
+	{context.DeadlineExceeded, codes.DeadlineExceeded},
+	{context.Canceled, codes.Canceled},
+	{ErrVersion, codes.OutOfRange},
+	{ErrPermission, codes.PermissionDenied},
+	{ErrUnreachable, codes.Unavailable},
+}
+
+// toStatus is the server's side of the table.
+func toStatus(err error) error {
+	for _, row := range table {
+		if errors.Is(err, row.err) {
+			return status.Error(row.code, err.Error())
+		}
+	}
+	if _, ok := status.FromError(err); ok {
+		return err
+	}
+	return status.Error(codes.Unknown, err.Error())
+}
+
+// remote is an error that came over the socket: the text of the other side,
+// and what it is here.
+type remote struct {
+	text string
+	is   error
+}
+
+func (r *remote) Error() string { return r.text }
+func (r *remote) Unwrap() error { return r.is }
+
+// fromStatus is the client's side of the table.
+func fromStatus(err error) error {
+	if err == nil {
+		return nil
+	}
+	s := status.Convert(err)
+	for _, row := range table {
+		if s.Code() == row.code {
+			return &remote{text: s.Message(), is: row.err}
+		}
+	}
+	return fmt.Errorf("the supervisor answers: %s", s.Message())
+}

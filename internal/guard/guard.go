@@ -1,0 +1,131 @@
+// Package guard is the small separate process that looks after a run when its
+// supervisor has ended, in whatever way: it learns of the end by a pipe, does
+// its own scan, and says what it found. It does nothing while the supervisor
+// lives, and never outlives its work.
+package guard
+
+import (
+	"bufio"
+	"context"
+	"encoding/json"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
+
+// wordClean is what a supervisor says when all of its workers are stopped. A
+// pipe that ends without it means that the supervisor died.
+const wordClean = "clean\n"
+
+// Verdict is what a look at the run's processes found, and what became of them.
+type Verdict struct {
+	Found     []int    `json:"found"`     // PIDs that should not have been there
+	Killed    []int    `json:"killed"`    // of these, those that were ended
+	Survivors []int    `json:"survivors"` // of these, those that live
+	Errors    []string `json:"errors,omitempty"`
+}
+
+// Keeper starts child processes so that nobody else reaps them.
+type Keeper interface {
+	Keep(cmd *exec.Cmd) error
+	Forget(pid int)
+}
+
+// Guard is the supervisor's side: a child process.
+type Guard struct {
+	id   procscan.ID
+	in   io.WriteCloser
+	out  *bufio.Reader
+	done chan struct{} // closed when the process has ended
+}
+
+// Start starts the guard of a run: this program again, as "snakepit guard". It
+// has a session of its own, so that a signal to the supervisor's group does not
+// reach it. What it logs goes to log.
+func Start(keeper Keeper, executable, runID, runsRoot string, log *os.File) (*Guard, error) {
+	cmd := exec.Command(executable, "guard", "--run-id", runID, "--runs", runsRoot)
+	cmd.Args[0] = "snakepit"
+	cmd.Dir = "/"
+	cmd.Stderr = log
+	cmd.Env = withoutMarkers(os.Environ())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	in, err := cmd.StdinPipe()
+	if err != nil {
+		return nil, fmt.Errorf("cannot start the guard: %w", err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		return nil, fmt.Errorf("cannot start the guard: %w", err)
+	}
+	if err := keeper.Keep(cmd); err != nil {
+		return nil, fmt.Errorf("cannot start the guard: %w", err)
+	}
+	g := &Guard{in: in, out: bufio.NewReader(out), done: make(chan struct{})}
+	id, err := procscan.Lookup(cmd.Process.Pid)
+	if err != nil {
+		id = procscan.ID{PID: cmd.Process.Pid}
+	}
+	g.id = id
+	go func() {
+		defer close(g.done)
+		_, _ = cmd.Process.Wait() // its verdict says more than its exit code
+		keeper.Forget(id.PID)
+	}()
+	return g, nil
+}
+
+// ID is the guard's process; zero when it has ended.
+func (g *Guard) ID() procscan.ID {
+	select {
+	case <-g.done:
+		return procscan.ID{}
+	default:
+		return g.id
+	}
+}
+
+// patience is how long a supervisor waits for the verdict of a clean stop.
+const patience = 15 * time.Second
+
+// Clean tells the guard that everything was stopped, and returns what its own
+// scan finds. An error means that no guard has looked.
+func (g *Guard) Clean() (Verdict, error) {
+	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	defer cancel()
+	stop := context.AfterFunc(ctx, func() { g.in.Close() })
+	defer stop()
+	if _, err := io.WriteString(g.in, wordClean); err != nil {
+		return Verdict{}, fmt.Errorf("cannot ask the guard: %w", err)
+	}
+	answer := make(chan error, 1)
+	var verdict Verdict
+	go func() { answer <- json.NewDecoder(g.out).Decode(&verdict) }()
+	select {
+	case err := <-answer:
+		if err != nil {
+			return Verdict{}, fmt.Errorf("cannot read the guard's verdict: %w", err)
+		}
+		<-g.done
+		return verdict, nil
+	case <-ctx.Done():
+		return Verdict{}, fmt.Errorf("the guard does not answer: %w", ctx.Err())
+	}
+}
+
+// withoutMarkers leaves out what would make the guard look like a worker.
+func withoutMarkers(environment []string) []string {
+	var kept []string
+	for _, entry := range environment {
+		if strings.HasPrefix(entry, procscan.RunIDEnv+"=") || strings.HasPrefix(entry, procscan.WorkerIDEnv+"=") {
+			continue
+		}
+		kept = append(kept, entry)
+	}
+	return kept
+}

@@ -1,0 +1,208 @@
+package rundir
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/gofrs/flock"
+)
+
+// lockPatience is how long Create and Adopt try to get a lock that is busy for
+// another reason than a living supervisor: readers and cleaners hold it for
+// an instant each.
+const lockPatience = 500 * time.Millisecond
+
+// Run is the directory of a run whose lock we hold.
+type Run struct {
+	id, dir  string
+	lock     *flock.Flock
+	leftover []Entry
+}
+
+// InUseError says that another supervisor holds the run.
+type InUseError struct {
+	RunID      string
+	Supervisor Process // zero when it has not written its record yet
+}
+
+func (e *InUseError) Error() string {
+	if e.Supervisor.PID == 0 {
+		return fmt.Sprintf("cannot use run id %s: another supervisor is using it", e.RunID)
+	}
+	return fmt.Sprintf("cannot use run id %s: the supervisor with PID %d is using it", e.RunID, e.Supervisor.PID)
+}
+
+// Create makes the directory of the run and takes its lock. What an earlier run
+// with the same id left there is removed once the lock is held, except that its
+// registry is kept in memory: see Leftover. The error is an *InUseError when a
+// living supervisor has the run.
+func Create(ctx context.Context, root, runID string) (*Run, error) {
+	if !isName(runID) {
+		return nil, createError(runID, errors.New("a directory cannot have this name"))
+	}
+	r, err := acquire(ctx, root, runID, true)
+	if err != nil {
+		return nil, createError(runID, err)
+	}
+	// A registry that cannot be read names nobody.
+	r.leftover, _ = ReadRegistry(r.dir)
+	if err := r.prepare(); err != nil {
+		r.lock.Close()
+		return nil, createError(runID, err)
+	}
+	return r, nil
+}
+
+func createError(runID string, err error) error {
+	var inUse *InUseError
+	if errors.As(err, &inUse) {
+		return err
+	}
+	return fmt.Errorf("cannot create the directory of run %s: %w", runID, err)
+}
+
+// Adopt takes the lock of a run whose supervisor is gone and changes nothing
+// else: it is for those who clean up after one and write down how it ended. The
+// error is an *InUseError when a supervisor lives, fs.ErrNotExist when there is
+// no such run. A run without a lock file gets one, so the caller must know by
+// other means that its supervisor is gone.
+func Adopt(ctx context.Context, root, runID string) (*Run, error) {
+	if !isName(runID) {
+		return nil, fmt.Errorf("cannot adopt run %q: %w", runID, fs.ErrNotExist)
+	}
+	r, err := acquire(ctx, root, runID, false)
+	if err != nil {
+		var inUse *InUseError
+		if errors.As(err, &inUse) {
+			return nil, err
+		}
+		return nil, fmt.Errorf("cannot adopt run %s: %w", runID, err)
+	}
+	return r, nil
+}
+
+func acquire(ctx context.Context, root, runID string, create bool) (*Run, error) {
+	dir := filepath.Join(root, runID)
+	deadline := time.NewTimer(lockPatience)
+	defer deadline.Stop()
+	for {
+		if err := enter(dir, create); err != nil {
+			return nil, err
+		}
+		lock, ok, err := takeLock(dir)
+		if err != nil {
+			return nil, err
+		}
+		if ok {
+			return &Run{id: runID, dir: dir, lock: lock}, nil
+		}
+		rec, _ := readRecord(dir)
+		if hasSupervisor(dir, rec) {
+			return nil, &InUseError{RunID: runID, Supervisor: rec.Supervisor}
+		}
+		select {
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		case <-deadline.C:
+			return nil, &InUseError{RunID: runID, Supervisor: rec.Supervisor}
+		case <-time.After(lockPoll):
+		}
+	}
+}
+
+// enter makes sure that the directory exists.
+func enter(dir string, create bool) error {
+	if create {
+		return os.MkdirAll(dir, dirMode)
+	}
+	_, err := os.Stat(dir)
+	return err
+}
+
+// hasSupervisor reports whether waiting for the busy lock is in vain: it is held
+// exclusively, so not by a reader, and the record names a process that exists.
+// The PID alone could be a stranger's; with the lock it is only asked whether
+// the holder is a supervisor or a cleaner, who will be gone in an instant.
+func hasSupervisor(dir string, rec Record) bool {
+	if rec.Supervisor.PID <= 0 || rec.State == StateEnded {
+		return false
+	}
+	live, err := held(dir)
+	return live && err == nil && exists(rec.Supervisor.PID)
+}
+
+// exists sends signal 0, which checks and delivers nothing (kill(2)).
+func exists(pid int) bool {
+	p, err := os.FindProcess(pid)
+	if err != nil {
+		return false
+	}
+	defer p.Release()
+	err = p.Signal(syscall.Signal(0))
+	return err == nil || errors.Is(err, syscall.EPERM)
+}
+
+// prepare empties the directory, except for the lock that we hold, and gives
+// everything its mode.
+func (r *Run) prepare() error {
+	entries, err := os.ReadDir(r.dir)
+	if err != nil {
+		return err
+	}
+	for _, e := range entries {
+		if e.Name() == filepath.Base(r.lock.Path()) {
+			continue
+		}
+		if err := os.RemoveAll(filepath.Join(r.dir, e.Name())); err != nil {
+			return err
+		}
+	}
+	if err := os.Chmod(r.dir, dirMode); err != nil {
+		return err
+	}
+	if err := os.Chmod(r.lock.Path(), fileMode); err != nil {
+		return err
+	}
+	return os.Mkdir(filepath.Join(r.dir, "logs"), dirMode)
+}
+
+// isName reports whether the run id names a directory directly below the root,
+// and not one of those that are being removed.
+func isName(runID string) bool {
+	return runID != "" && runID == filepath.Base(runID) && !strings.HasPrefix(runID, ".") && !strings.ContainsRune(runID, 0)
+}
+
+// Path returns the run's directory.
+func (r *Run) Path() string { return r.dir }
+
+// LogPath returns where the output of the worker goes.
+func (r *Run) LogPath(worker string) string { return LogPath(r.dir, worker) }
+
+// LogPath returns where the output of the worker of the run in dir goes.
+func LogPath(dir, worker string) string { return filepath.Join(dir, "logs", worker+".log") }
+
+// EventsPath returns where the run's events go.
+func (r *Run) EventsPath() string { return EventsPath(r.dir) }
+
+// EventsPath returns where the events of the run in dir go.
+func EventsPath(dir string) string { return filepath.Join(dir, "events.jsonl") }
+
+// Leftover returns what the registry said before Create emptied the directory:
+// the processes of an earlier run with the same id, which may still be alive
+// when its supervisor died.
+func (r *Run) Leftover() []Entry { return r.leftover }
+
+// Close releases the lock. The files stay.
+func (r *Run) Close() error {
+	if err := r.lock.Close(); err != nil {
+		return fmt.Errorf("cannot release run %s: %w", r.id, err)
+	}
+	return nil
+}

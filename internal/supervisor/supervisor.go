@@ -1,0 +1,366 @@
+// Package supervisor runs a run: it takes the run's lock, starts guard, pools
+// and control socket, waits for a reason to end, and ends everything. What it
+// shows goes through callbacks; it prints nothing.
+package supervisor
+
+import (
+	"context"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"log/slog"
+	"maps"
+	"net"
+	"os"
+	"os/signal"
+	"runtime/debug"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
+
+	"github.com/snakepit-dev/snakepit/internal/config"
+	"github.com/snakepit-dev/snakepit/internal/control"
+	"github.com/snakepit-dev/snakepit/internal/guard"
+	"github.com/snakepit-dev/snakepit/internal/pyenv"
+	"github.com/snakepit-dev/snakepit/internal/rundir"
+	"github.com/snakepit-dev/snakepit/internal/telemetry"
+	"github.com/snakepit-dev/snakepit/pkg/pool"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
+
+// Options are what a run needs. All but Observe, Output, Ready and Logger are
+// required.
+type Options struct {
+	Config     config.Config
+	Python     pyenv.Environment
+	Runs       string // the directory of all runs
+	RuntimeDir string // for the socket; may be empty
+	Version    string
+	Executable string // this program, for the guard
+
+	// Signals are reasons to end. The first asks for an orderly stop, the
+	// second skips the grace time.
+	Signals <-chan os.Signal
+
+	Observe func(pool.Event)          // each change of a worker
+	Output  func(worker, line string) // each line that a worker prints
+	Ready   func(control.Description, []*pool.Pool)
+	Stopped func(pool.StopResult) // each worker as it ends
+	Logger  *slog.Logger          // none: the run's own supervisor.log
+}
+
+// Outcome is how a run ended.
+type Outcome struct {
+	RunID   string
+	Ready   bool // every worker was ready once
+	Looked  bool // survivors were looked for; false only with an error
+	Summary control.StopSummary
+}
+
+// Run runs a run from its lock to its last word. The error says why the run did
+// not start or what failed beside the workers; everything that was started has
+// been stopped then, but for the survivors in the Outcome.
+func Run(ctx context.Context, o Options) (Outcome, error) {
+	s := &supervisor{opts: o, outcome: Outcome{RunID: o.Config.RunID}, state: rundir.StateStarting}
+	s.stopping = stopping{strays: make(chan struct{}), over: make(chan struct{}), reported: map[string]bool{}}
+	err := s.run(ctx)
+	return s.outcome, err
+}
+
+type supervisor struct {
+	opts     Options
+	outcome  Outcome
+	self     procscan.ID
+	dir      *rundir.Run
+	socket   string
+	log      *os.File // supervisor.log
+	events   *telemetry.Log
+	launcher *pool.ExecLauncher
+	guard    *guard.Guard
+	registry *rundir.Registry
+	pools    []*pool.Pool
+	record   rundir.Record
+
+	stopping stopping
+
+	mu    sync.Mutex // guards state; nothing waits under it
+	state string
+}
+
+// run is a list of what a run takes and gives back, then one wait.
+func (s *supervisor) run(ctx context.Context) (err error) {
+	id := s.opts.Config.RunID
+	if s.self, err = procscan.Lookup(os.Getpid()); err != nil {
+		return fmt.Errorf("cannot start run %q: %w", id, err)
+	}
+	if s.dir, err = rundir.Create(ctx, s.opts.Runs, id); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.dir.Close()) }()
+	if err := refuseLeftovers(ctx, id, s.dir.Leftover()); err != nil {
+		return err
+	}
+	if err := s.openLog(); err != nil {
+		return err
+	}
+	defer s.log.Close()
+	if s.events, err = telemetry.Open(s.dir.EventsPath(), id, s.opts.Logger); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.events.Close()) }()
+
+	listener, err := s.listen()
+	if err != nil {
+		return err
+	}
+	defer listener.Close() // removes the socket; it is ours because the lock is
+
+	children := make(chan os.Signal, 1)
+	signal.Notify(children, syscall.SIGCHLD)
+	defer signal.Stop(children)
+	if err := becomeSubreaper(); err != nil {
+		return err
+	}
+	if err := s.makePools(); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.launcher.Close(), s.registry.Close()) }()
+	if err := s.startGuard(); err != nil {
+		return err
+	}
+	if err := s.writeRecord(); err != nil {
+		_, failed := s.guard.Clean()
+		return errors.Join(err, failed)
+	}
+
+	server := control.NewServer(s, os.Getuid())
+	served := make(chan error, 1)
+	go func() { served <- server.Serve(listener) }()
+	defer server.Close(time.Second)
+
+	s.events.Emit(telemetry.Record{Event: telemetry.RunStarting, PID: s.self.PID})
+	started := make(chan error, 1)
+	startCtx, cancelStart := context.WithCancelCause(ctx)
+	defer cancelStart(nil)
+	go func() { started <- s.startPools(startCtx) }()
+
+	interrupts := 0
+	for {
+		select {
+		case failure := <-started:
+			if failure != nil && s.setState(rundir.StateStopping) {
+				err = failure
+				go s.Stop(control.StopOptions{})
+			} else if failure == nil {
+				s.becomeReady()
+			}
+		case received := <-s.opts.Signals:
+			interrupts++
+			s.setState(rundir.StateStopping)
+			cancelStart(fmt.Errorf("interrupted by %v", received))
+			go s.Stop(control.StopOptions{Force: interrupts > 1})
+		case failure := <-served:
+			err = errors.Join(err, fmt.Errorf("cannot serve the control socket: %w", failure))
+			served = nil
+			s.setState(rundir.StateStopping)
+			go s.Stop(control.StopOptions{})
+		case <-children:
+			s.launcher.ReapStrangers()
+		case <-s.stopping.over:
+			return errors.Join(err, s.finish(err))
+		}
+	}
+}
+
+// openLog opens supervisor.log. A detached supervisor has no other place for its
+// words, nor for those of a crash of this program.
+func (s *supervisor) openLog() (err error) {
+	path := s.dir.LogPath("supervisor")
+	if s.log, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
+		return fmt.Errorf("cannot open the supervisor's log: %w", err)
+	}
+	if s.opts.Logger != nil {
+		return nil
+	}
+	s.opts.Logger = slog.New(slog.NewTextHandler(s.log, nil))
+	if err := debug.SetCrashOutput(s.log, debug.CrashOptions{}); err != nil {
+		return fmt.Errorf("cannot open the supervisor's log: %w", err)
+	}
+	return nil
+}
+
+// refuseLeftovers looks for processes of an earlier run with this id, by its
+// marker and in its registry: they would be taken for ours.
+func refuseLeftovers(ctx context.Context, runID string, registered []rundir.Entry) error {
+	snapshot, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true})
+	if err != nil {
+		return fmt.Errorf("cannot look for leftovers of run %q: %w", runID, err)
+	}
+	left := map[int]bool{}
+	for _, p := range snapshot.Run(runID) {
+		left[p.PID] = true
+	}
+	for _, e := range registered {
+		id := procscan.ID{PID: e.PID, Start: e.Start, Boot: e.Boot}
+		if alive, err := id.Alive(); err == nil && alive {
+			left[e.PID] = true
+		}
+	}
+	if len(left) > 0 {
+		return &LeftoversError{RunID: runID, PIDs: slices.Sorted(maps.Keys(left))}
+	}
+	return nil
+}
+
+// LeftoversError: an earlier run of the same id has left processes behind.
+type LeftoversError struct {
+	RunID string
+	PIDs  []int
+}
+
+func (e *LeftoversError) Error() string {
+	return fmt.Sprintf("cannot start run %q: an earlier run of this id has left processes: PID %v", e.RunID, e.PIDs)
+}
+
+func (s *supervisor) listen() (net.Listener, error) {
+	path, err := rundir.SocketPath(s.opts.RuntimeDir, os.TempDir(), os.Getuid(), s.opts.Config.RunID)
+	if err != nil {
+		return nil, err
+	}
+	// We hold the lock, so a socket that is there belongs to nobody any more.
+	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
+		return nil, fmt.Errorf("cannot remove a stale socket: %w", err)
+	}
+	listener, err := net.Listen("unix", path)
+	if err != nil {
+		return nil, fmt.Errorf("cannot open the control socket: %w", err)
+	}
+	if err := os.Chmod(path, 0o600); err != nil {
+		return nil, errors.Join(fmt.Errorf("cannot open the control socket: %w", err), listener.Close())
+	}
+	s.socket = path
+	return listener, nil
+}
+
+func (s *supervisor) makePools() error {
+	var err error
+	if s.registry, err = s.dir.OpenRegistry(); err != nil {
+		return err
+	}
+	commands := map[string]func(pool.Spec) pool.Command{}
+	for _, p := range s.opts.Config.Pools {
+		commands[p.Name] = workerCommand(s.opts.Config, p, s.opts.Python)
+	}
+	s.launcher, err = pool.NewExecLauncher(
+		func(spec pool.Spec) pool.Command { return commands[spec.Pool](spec) },
+		s.openOutput,
+	)
+	if err != nil {
+		return errors.Join(err, s.registry.Close())
+	}
+	for _, p := range s.opts.Config.Pools {
+		made, err := pool.New(pool.Options{
+			RunID: s.opts.Config.RunID, Name: p.Name, Workers: p.Workers, Host: s.opts.Config.Host, BasePort: p.BasePort,
+			ReadyTimeout: s.opts.Config.ReadyTimeout, Grace: s.opts.Config.Grace,
+			Launcher: s.launcher, Registry: registryOf{s.registry}, Observer: observer(s.observe),
+		})
+		if err != nil {
+			return errors.Join(err, s.launcher.Close(), s.registry.Close())
+		}
+		s.pools = append(s.pools, made)
+	}
+	return nil
+}
+
+func (s *supervisor) observe(e pool.Event) {
+	s.events.Observe(e)
+	if s.opts.Observe != nil {
+		s.opts.Observe(e)
+	}
+}
+
+type observer func(pool.Event)
+
+func (o observer) Observe(e pool.Event) { o(e) }
+
+// startPools starts all pools together; the first failure ends the start.
+func (s *supervisor) startPools(ctx context.Context) error {
+	results := make(chan error, len(s.pools))
+	for _, p := range s.pools {
+		go func() { results <- p.Start(ctx) }()
+	}
+	var failures []error
+	for range s.pools {
+		failures = append(failures, <-results)
+	}
+	return errors.Join(failures...)
+}
+
+func (s *supervisor) becomeReady() {
+	if !s.setState(rundir.StateRunning) {
+		return
+	}
+	s.outcome.Ready = true
+	s.events.Emit(telemetry.Record{Event: telemetry.RunReady, PID: s.self.PID})
+	if err := s.writeRecord(); err != nil {
+		s.warn("cannot write the record", err)
+	}
+	if s.opts.Ready != nil {
+		s.opts.Ready(s.Describe(), s.pools)
+	}
+}
+
+// setState returns false when the run is stopping already.
+func (s *supervisor) setState(state string) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if s.state == rundir.StateStopping {
+		return false
+	}
+	s.state = state
+	return true
+}
+
+// Describe implements control.Run.
+func (s *supervisor) Describe() control.Description {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	d := control.Description{RunID: s.opts.Config.RunID, State: s.state, Version: s.opts.Version, Supervisor: s.self}
+	if s.guard != nil {
+		d.Guard = s.guard.ID()
+	}
+	return d
+}
+
+// Pools implements control.Run.
+func (s *supervisor) Pools() []*pool.Pool { return s.pools }
+
+func (s *supervisor) warn(what string, err error) {
+	s.opts.Logger.Warn(what, "error", err)
+}
+
+func (s *supervisor) writeRecord() error {
+	raw, err := json.Marshal(s.opts.Config)
+	if err != nil {
+		return fmt.Errorf("cannot write the record: %w", err)
+	}
+	d := s.Describe()
+	s.record = rundir.Record{
+		Version: d.Version, ControlAPI: control.API, Socket: s.socket, State: d.State, Config: raw,
+		Supervisor: recordOf(d.Supervisor),
+	}
+	if !d.Guard.IsZero() {
+		guard := recordOf(d.Guard)
+		s.record.Guard = &guard
+	}
+	return s.dir.WriteRecord(s.record)
+}
+
+func recordOf(id procscan.ID) rundir.Process {
+	p := rundir.Process{PID: id.PID, Start: id.Start, Boot: id.Boot}
+	if at, err := procscan.StartedAt(id); err == nil {
+		p.StartedAt = at
+	}
+	return p
+}

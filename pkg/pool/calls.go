@@ -1,0 +1,206 @@
+package pool
+
+import (
+	"context"
+	"fmt"
+	"slices"
+	"sync"
+)
+
+// dispatcher hands each call to a ready worker that has none. Calls that find
+// no such worker wait in the order in which they came.
+type dispatcher struct {
+	pool *Pool
+
+	mu      sync.Mutex // guards all below; nothing waits under it
+	leases  map[string]*lease
+	queue   []*waiter
+	stopped bool
+}
+
+// lease is one ready worker, taken by at most one call.
+type lease struct {
+	worker  string
+	client  Client
+	process Process
+	busy    bool
+}
+
+type waiter struct {
+	worker string // "": any
+	got    chan *lease
+}
+
+func newDispatcher(p *Pool) *dispatcher {
+	return &dispatcher{pool: p, leases: make(map[string]*lease)}
+}
+
+// add offers a worker that has become ready.
+func (d *dispatcher) add(worker string, client Client, process Process) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.leases[worker] = &lease{worker: worker, client: client, process: process}
+	d.match()
+}
+
+// remove withdraws a worker; the call that it runs goes on.
+func (d *dispatcher) remove(worker string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	delete(d.leases, worker)
+}
+
+// changed wakes those that wait for a worker which will not come any more.
+func (d *dispatcher) changed() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.queue = slices.DeleteFunc(d.queue, func(w *waiter) bool {
+		hopeless := d.hopeless(w.worker) != nil
+		if hopeless {
+			close(w.got)
+		}
+		return hopeless
+	})
+}
+
+// close turns away all who wait, and all who come.
+func (d *dispatcher) close() {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.stopped = true
+	for _, w := range d.queue {
+		close(w.got)
+	}
+	d.queue = nil
+}
+
+// acquire waits for an idle worker: any, or the one that is named.
+func (d *dispatcher) acquire(ctx context.Context, worker string) (*lease, error) {
+	w := &waiter{worker: worker, got: make(chan *lease, 1)}
+	if err := d.join(w); err != nil {
+		return nil, err
+	}
+	select {
+	case l, ok := <-w.got:
+		if !ok {
+			return nil, d.refusal(worker)
+		}
+		return l, nil
+	case <-ctx.Done():
+		d.leave(w)
+		return nil, fmt.Errorf("no worker came free: %w", context.Cause(ctx))
+	}
+}
+
+func (d *dispatcher) join(w *waiter) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopped {
+		return ErrStopping
+	}
+	if err := d.hopeless(w.worker); err != nil {
+		return err
+	}
+	d.queue = append(d.queue, w)
+	d.match()
+	return nil
+}
+
+// leave takes back a wait, and a worker that was given to it meanwhile.
+func (d *dispatcher) leave(w *waiter) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	d.queue = slices.DeleteFunc(d.queue, func(other *waiter) bool { return other == w })
+	select {
+	case l, ok := <-w.got:
+		if ok {
+			l.busy = false
+			d.match()
+		}
+	default:
+	}
+}
+
+func (d *dispatcher) release(l *lease) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l.busy = false
+	d.match()
+}
+
+func (d *dispatcher) refusal(worker string) error {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if d.stopped {
+		return ErrStopping
+	}
+	return d.hopeless(worker)
+}
+
+// match gives idle workers to those who wait. The caller holds mu.
+func (d *dispatcher) match() {
+	d.queue = slices.DeleteFunc(d.queue, func(w *waiter) bool {
+		l := d.idle(w.worker)
+		if l == nil {
+			return false
+		}
+		l.busy = true
+		w.got <- l
+		return true
+	})
+}
+
+// idle finds a worker without a call. The caller holds mu.
+func (d *dispatcher) idle(worker string) *lease {
+	if worker != "" {
+		if l := d.leases[worker]; l != nil && !l.busy {
+			return l
+		}
+		return nil
+	}
+	for _, w := range d.pool.workers {
+		if l := d.leases[w.id]; l != nil && !l.busy {
+			return l
+		}
+	}
+	return nil
+}
+
+// hopeless says why no wait can help: no such worker, or none left alive.
+func (d *dispatcher) hopeless(worker string) error {
+	known := false
+	for _, w := range d.pool.workers {
+		if worker != "" && w.id != worker {
+			continue
+		}
+		known = true
+		if state := w.status.Load().State; state != Failed && state != Stopped {
+			return nil
+		}
+	}
+	if !known {
+		return fmt.Errorf("%w: %q; pool %q has %s", ErrNoWorker, worker, d.pool.opts.Name, d.pool.idRange())
+	}
+	if worker != "" {
+		return fmt.Errorf("%w: %s is %s: %s", ErrNoneReady, worker, Failed, d.pool.Worker(worker).Message)
+	}
+	return fmt.Errorf("%w: all %d have failed", ErrNoneReady, len(d.pool.workers))
+}
+
+func (p *Pool) idRange() string {
+	last := len(p.workers) - 1
+	if last == 0 {
+		return p.workers[0].id
+	}
+	return p.workers[0].id + " to " + p.workers[last].id
+}
+
+// Worker copies the state of one worker; the zero Status if there is none.
+func (p *Pool) Worker(id string) Status {
+	for _, w := range p.workers {
+		if w.id == id {
+			return *w.status.Load()
+		}
+	}
+	return Status{}
+}

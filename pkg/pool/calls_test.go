@@ -1,0 +1,124 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"slices"
+	"sync"
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestCallGoesToAnIdleWorker(t *testing.T) {
+	inBubble(t, steady, func(t *testing.T, w *world) {
+		p := startPool(t, w.options(2))
+		ctx, cancel := context.WithCancel(t.Context())
+		busy := make(chan string, 1)
+		go func() {
+			worker, _, _ := p.Execute(ctx, "default-0", Call{Tool: "wait"}, nil)
+			busy <- worker
+		}()
+		synctest.Wait()
+		worker, result, err := p.Execute(t.Context(), "", Call{Tool: "ping"}, nil)
+		if err != nil || worker != "default-1" || string(result) != `"ping"` {
+			t.Errorf("got %s from %s, %v; want it from default-1, which is idle", result, worker, err)
+		}
+		cancel()
+		<-busy
+		p.Stop(StopOptions{})
+	})
+}
+
+func TestCallsWaitInOrder(t *testing.T) {
+	inBubble(t, steady, func(t *testing.T, w *world) {
+		p := startPool(t, w.options(1))
+		ctx, cancel := context.WithCancel(t.Context())
+		go func() { _, _, _ = p.Execute(ctx, "", Call{Tool: "wait"}, nil) }()
+		synctest.Wait()
+		var mu sync.Mutex
+		var order []int
+		for i := range 5 {
+			go func() {
+				if _, _, err := p.Execute(t.Context(), "", Call{Tool: "ping"}, nil); err != nil {
+					t.Errorf("call %d: %v", i, err)
+				}
+				mu.Lock()
+				order = append(order, i)
+				mu.Unlock()
+			}()
+			synctest.Wait()
+		}
+		cancel()
+		synctest.Wait()
+		if !slices.IsSorted(order) || len(order) != 5 {
+			t.Errorf("calls came through as %v", order)
+		}
+		p.Stop(StopOptions{})
+	})
+}
+
+func TestDeadlineOfAWaitingCall(t *testing.T) {
+	inBubble(t, steady, func(t *testing.T, w *world) {
+		p := startPool(t, w.options(1))
+		busy, cancel := context.WithCancel(t.Context())
+		go func() { _, _, _ = p.Execute(busy, "", Call{Tool: "wait"}, nil) }()
+		synctest.Wait()
+		ctx, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		if _, _, err := p.Execute(ctx, "", Call{Tool: "ping"}, nil); !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("got %v, want the deadline", err)
+		}
+		cancel()
+		synctest.Wait()
+		if _, _, err := p.Execute(t.Context(), "", Call{Tool: "ping"}, nil); err != nil {
+			t.Errorf("the worker is idle again, but: %v", err)
+		}
+		p.Stop(StopOptions{})
+	})
+}
+
+func TestCallsThatCannotBeServed(t *testing.T) {
+	inBubble(t, steady, func(t *testing.T, w *world) {
+		p := startPool(t, w.options(1))
+		if _, _, err := p.Execute(t.Context(), "default-9", Call{Tool: "ping"}, nil); !errors.Is(err, ErrNoWorker) {
+			t.Errorf("unknown worker: %v", err)
+		}
+		busy, cancel := context.WithCancel(t.Context())
+		defer cancel()
+		go func() { _, _, _ = p.Execute(busy, "", Call{Tool: "wait"}, nil) }()
+		synctest.Wait()
+		waiting := make(chan error, 1)
+		go func() {
+			_, _, err := p.Execute(t.Context(), "", Call{Tool: "ping"}, nil)
+			waiting <- err
+		}()
+		synctest.Wait()
+		p.Stop(StopOptions{})
+		if err := <-waiting; !errors.Is(err, ErrStopping) {
+			t.Errorf("a call that waits while the pool stops: %v", err)
+		}
+		if _, _, err := p.Execute(t.Context(), "", Call{Tool: "ping"}, nil); !errors.Is(err, ErrStopping) {
+			t.Errorf("a call after the stop: %v", err)
+		}
+	})
+}
+
+// Callers are not left waiting for a pool in which nobody will ever answer.
+func TestCallsEndWhenTheLastWorkerFails(t *testing.T) {
+	behave := func(s Spec) behaviour {
+		if s.Incarnation > 1 {
+			return behaviour{diesAfter: time.Millisecond, silent: true, exit: Exit{Code: 1}}
+		}
+		return steady(s)
+	}
+	inBubble(t, behave, func(t *testing.T, w *world) {
+		p := startPool(t, w.options(1))
+		w.process("default-0").end(Exit{Code: 1})
+		synctest.Wait()
+		if _, _, err := p.Execute(t.Context(), "", Call{Tool: "ping"}, nil); !errors.Is(err, ErrNoneReady) {
+			t.Errorf("got %v, want that no worker is left", err)
+		}
+		p.Stop(StopOptions{})
+	})
+}

@@ -1,0 +1,41 @@
+package pool
+
+import "time"
+
+// What reaches a worker's goroutine. Each carries the incarnation it speaks
+// of, except for requests, which speak of the slot.
+type (
+	stopRequest struct {
+		grace time.Duration // from TERM to KILL
+		force bool          // KILL at once
+	}
+	turnCame    struct{ incarnation uint64 } // the worker may launch now
+	becameReady struct {
+		incarnation uint64
+		client      Client
+	}
+	notReady struct {
+		incarnation uint64
+		err         error
+	}
+	exited   struct{ incarnation uint64 }
+	released struct {
+		incarnation uint64
+		attempt     int
+		left        []Survivor // what could not be ended
+		err         error      // why the resources are not free
+	}
+	timerRang struct {
+		incarnation uint64
+		what        timerKind
+	}
+)
+
+type timerKind string
+
+const (
+	readyTimer   timerKind = "ready"
+	stacksTimer  timerKind = "stacks"
+	killTimer    timerKind = "kill"
+	backoffTimer timerKind = "backoff"
+)

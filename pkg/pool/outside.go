@@ -1,0 +1,98 @@
+package pool
+
+import (
+	"context"
+	"syscall"
+	"time"
+
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
+
+// Spec says which process is to be launched.
+type Spec struct {
+	RunID       string
+	Pool        string
+	Worker      string // the slot's id, "default-3"
+	Incarnation uint64 // counts the processes of this slot, from 1
+	Host        string
+	Port        int
+	Grace       time.Duration
+}
+
+// Launcher starts worker processes.
+type Launcher interface {
+	// Launch starts one process and returns at once, without waiting for it to
+	// serve. An error means that no process was left behind.
+	Launch(ctx context.Context, spec Spec) (Process, error)
+}
+
+// Process is one launched worker process, the leader of a session and a group
+// of its own.
+type Process interface {
+	// ID is the identity of the process.
+	ID() procscan.ID
+	// Readiness waits for the word of the process on its ready channel.
+	Readiness(ctx context.Context) (Readiness, error)
+	// Done is closed once the process has ended and was reaped.
+	Done() <-chan struct{}
+	// Exit says how it ended; it may only be called after Done.
+	Exit() Exit
+	// SignalGroup sends a signal to the group while its leader lives. It
+	// returns procscan.ErrGone afterwards: then the number may be another's.
+	SignalGroup(sig syscall.Signal) error
+	// EndGroup ends what is left of the group after Done: TERM, up to grace,
+	// KILL. It returns those that nothing could end.
+	EndGroup(ctx context.Context, grace time.Duration) ([]procscan.Ended, error)
+	// Tail is the last output of the process, for an error message.
+	Tail() []string
+	// DumpStacks asks the process to write its stacks to its output.
+	DumpStacks() error
+}
+
+// Entry is what the registry keeps of a worker.
+type Entry struct {
+	Worker, Pool string
+	Host         string
+	Port         int
+	Incarnation  uint64
+	Process      procscan.ID // zero: registered, not launched yet
+}
+
+// Registry keeps the workers' entries outside of this process, so that
+// somebody else can find them when it is gone.
+type Registry interface {
+	// Put returns once the entry is kept. It is called before a process is
+	// launched, and again when its identity is known.
+	Put(Entry) error
+	Remove(worker string) error
+}
+
+// Event is one change in a worker's life.
+type Event struct {
+	Time        time.Time
+	Pool        string
+	Worker      string
+	From, To    State
+	Incarnation uint64
+	PID         int // 0 without a process
+	Port        int
+	Reason      string
+}
+
+// Observer is told of every event, in order for each worker. It is called by
+// the worker's own goroutine and must not block.
+type Observer interface {
+	Observe(Event)
+}
+
+// Ports answers for TCP ports. The default asks the kernel.
+type Ports interface {
+	// Check returns nil when the address can be bound now.
+	Check(ctx context.Context, host string, port int) error
+	// WaitFree returns nil as soon as it can be.
+	WaitFree(ctx context.Context, host string, port int) error
+	// Holder names who holds the port, for a person; "" when nobody is seen.
+	Holder(ctx context.Context, host string, port int) string
+	// Free returns n distinct free ports.
+	Free(host string, n int) ([]int, error)
+}

@@ -1,0 +1,199 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"sync"
+	"sync/atomic"
+	"time"
+)
+
+// Pool is a named set of identical workers.
+type Pool struct {
+	opts     Options
+	workers  []*worker
+	calls    *dispatcher
+	slots    chan struct{} // one value for each launch under way
+	started  atomic.Bool   // every worker has been ready once
+	stopping atomic.Bool   // nothing is launched any more
+
+	mu   sync.Mutex    // guards note; nothing waits under it
+	note chan struct{} // closed and replaced at every change of state
+}
+
+// New makes a pool; nothing runs yet.
+func New(opts Options) (*Pool, error) {
+	opts, err := opts.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	p := &Pool{opts: opts, slots: make(chan struct{}, opts.LaunchAtOnce), note: make(chan struct{})}
+	p.calls = newDispatcher(p)
+	for i := range opts.Workers {
+		p.workers = append(p.workers, newWorker(p, i))
+	}
+	return p, nil
+}
+
+// Name is the pool's name.
+func (p *Pool) Name() string { return p.opts.Name }
+
+// Start launches every worker and returns once all are ready. Any error means
+// that the pool did not start: *PortTakenError before anything was launched,
+// *StartError when workers failed, or the context's. Stop must follow.
+func (p *Pool) Start(ctx context.Context) error {
+	if err := p.choosePorts(ctx); err != nil {
+		for _, w := range p.workers {
+			w.state = Stopped
+			w.stop = StopResult{Worker: w.id, Exit: "no process"}
+			w.publish()
+			close(w.done)
+		}
+		return err
+	}
+	for _, w := range p.workers {
+		go w.run()
+	}
+	for {
+		changed := p.changes()
+		failures, ready := p.progress()
+		switch {
+		case len(failures) > 0:
+			return &StartError{Pool: p.opts.Name, Failures: failures}
+		case ready == len(p.workers):
+			p.started.Store(true)
+			return nil
+		}
+		select {
+		case <-changed:
+		case <-ctx.Done():
+			return fmt.Errorf("cannot start pool %q: %w", p.opts.Name, context.Cause(ctx))
+		}
+	}
+}
+
+func (p *Pool) progress() (failures []Failure, ready int) {
+	for _, s := range p.Status() {
+		switch {
+		case s.State == Ready:
+			ready++
+		case s.State == Failed:
+			failures = append(failures, *s.Failure)
+		}
+	}
+	return failures, ready
+}
+
+// choosePorts gives every worker its port for life.
+func (p *Pool) choosePorts(ctx context.Context) error {
+	ports := make([]int, len(p.workers))
+	if p.opts.BasePort == 0 {
+		free, err := p.opts.Ports.Free(p.opts.Host, len(p.workers))
+		if err != nil {
+			return fmt.Errorf("cannot start pool %q: %w", p.opts.Name, err)
+		}
+		ports = free
+	}
+	var taken []TakenPort
+	for i, w := range p.workers {
+		w.port = ports[i]
+		if p.opts.BasePort == 0 {
+			continue
+		}
+		w.port = p.opts.BasePort + i
+		if err := p.opts.Ports.Check(ctx, p.opts.Host, w.port); err != nil {
+			taken = append(taken, TakenPort{Port: w.port, Holder: p.opts.Ports.Holder(ctx, p.opts.Host, w.port), Err: err})
+		}
+	}
+	if len(taken) > 0 {
+		return &PortTakenError{Pool: p.opts.Name, Ports: taken}
+	}
+	return nil
+}
+
+// Status copies the state of every worker, in the order of their ids.
+func (p *Pool) Status() []Status {
+	all := make([]Status, len(p.workers))
+	for i, w := range p.workers {
+		all[i] = *w.status.Load()
+	}
+	return all
+}
+
+// StopOptions say how a pool is to be stopped.
+type StopOptions struct {
+	Grace  time.Duration // from TERM to KILL; 0: the pool's own
+	Force  bool          // KILL at once
+	Result func(StopResult)
+}
+
+// Stop refuses new calls, ends every worker in parallel, and returns once all
+// are stopped. Calling it again while it runs, with Force, skips the grace time.
+func (p *Pool) Stop(o StopOptions) []StopResult {
+	p.stopping.Store(true)
+	p.calls.close()
+	grace := o.Grace
+	if grace == 0 {
+		grace = p.opts.Grace
+	}
+	results := make([]StopResult, len(p.workers))
+	var wg sync.WaitGroup
+	for i, w := range p.workers {
+		wg.Go(func() {
+			results[i] = w.stopAndWait(stopRequest{grace: grace, force: o.Force})
+			if o.Result != nil {
+				o.Result(results[i])
+			}
+		})
+	}
+	wg.Wait()
+	return results
+}
+
+func (w *worker) stopAndWait(r stopRequest) StopResult {
+	w.send(r)
+	<-w.done
+	return w.stop
+}
+
+// noteStop completes the account of a stop.
+func (w *worker) noteStop(err error) {
+	w.stop.Worker = w.id
+	w.stop.PID = w.pid()
+	w.stop.Took = time.Since(w.stopAt)
+	if err == nil {
+		return
+	}
+	w.message = err.Error()
+	w.stop.Err = w.message
+	var held *CleanupTimeoutError
+	if errors.As(err, &held) {
+		w.stop.Survivors = append(w.stop.Survivors, Survivor{What: w.message})
+	}
+}
+
+// changes returns a channel that is closed at the next change of any worker.
+func (p *Pool) changes() <-chan struct{} {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.note
+}
+
+func (p *Pool) changed() {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	close(p.note)
+	p.note = make(chan struct{})
+}
+
+func (p *Pool) acquireSlot(ctx context.Context) bool {
+	select {
+	case p.slots <- struct{}{}:
+		return true
+	case <-ctx.Done():
+		return false
+	}
+}
+
+func (p *Pool) releaseSlot() { <-p.slots }

@@ -1,0 +1,86 @@
+package pool
+
+import (
+	"time"
+
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
+
+// The worker's bookkeeping: state changes, timers, its registry entry, its
+// place in the launch queue.
+
+// move changes the state, tells the observer, and publishes a copy. An illegal
+// move is a defect of this package: it is refused and shown, and the worker
+// stays where it was.
+func (w *worker) move(to State, reason string) {
+	first := w.state == Pending && to == Pending && w.incarnation == 1
+	if err := transition(w.id, w.state, to); err != nil && !first {
+		w.message = err.Error()
+		w.publish()
+		return
+	}
+	event := Event{
+		Time: time.Now(), Pool: w.opts.Name, Worker: w.id, From: w.state, To: to,
+		Incarnation: w.incarnation, PID: w.pid(), Port: w.port, Reason: reason,
+	}
+	w.state = to
+	w.publish()
+	w.opts.Observer.Observe(event)
+	w.pool.changed()
+}
+
+func (w *worker) pid() int {
+	if w.process == nil {
+		return 0
+	}
+	return w.process.ID().PID
+}
+
+// publish leaves a copy of the worker's state for readers.
+func (w *worker) publish() {
+	status := Status{
+		Worker: w.id, Pool: w.opts.Name, State: w.state, Host: w.opts.Host, Port: w.port,
+		Incarnation: w.incarnation, Restarts: w.restarts, LastExit: w.lastExit, Message: w.message,
+		Failure: w.failure,
+	}
+	if w.process != nil && w.state != Releasing && w.state != Backoff && w.state != Blocked && w.state != Failed && w.state != Stopped {
+		status.Process = w.process.ID()
+		status.StartedAt = w.startedAt
+	}
+	w.status.Store(&status)
+}
+
+func (w *worker) spec() Spec {
+	return Spec{
+		RunID: w.opts.RunID, Pool: w.opts.Name, Worker: w.id, Incarnation: w.incarnation,
+		Host: w.opts.Host, Port: w.port, Grace: w.opts.Grace,
+	}
+}
+
+func (w *worker) register(id procscan.ID) error {
+	return w.opts.Registry.Put(Entry{
+		Worker: w.id, Pool: w.opts.Name, Host: w.opts.Host, Port: w.port,
+		Incarnation: w.incarnation, Process: id,
+	})
+}
+
+// setTimer sends a timer event of this incarnation, which is dropped if
+// another process is in the slot by then.
+func (w *worker) setTimer(what timerKind, after time.Duration) {
+	incarnation := w.incarnation
+	w.timers = append(w.timers, time.AfterFunc(after, func() { w.send(timerRang{incarnation, what}) }))
+}
+
+func (w *worker) stopTimers() {
+	for _, timer := range w.timers {
+		timer.Stop()
+	}
+	w.timers = nil
+}
+
+func (w *worker) dropSlot() {
+	if w.slot {
+		w.slot = false
+		w.pool.releaseSlot()
+	}
+}

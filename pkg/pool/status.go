@@ -1,0 +1,33 @@
+package pool
+
+import (
+	"time"
+
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
+
+// Status is a copy of what a worker's owner knows; nothing is probed for it.
+type Status struct {
+	Worker, Pool string
+	State        State
+	Process      procscan.ID // zero while the slot has no process
+	StartedAt    time.Time   // of the process
+	Host         string
+	Port         int
+	Incarnation  uint64
+	Restarts     int
+	LastExit     string // of the process before, or of the one that ended last
+	Message      string // what a person should know; empty when all is well
+	Failure      *Failure
+}
+
+// StopResult is how a worker's stop went.
+type StopResult struct {
+	Worker    string
+	PID       int    // 0 when it had no process
+	Exit      string // "exit 0", "SIGKILL", "no process"
+	Signal    string // the strongest signal sent: "", "TERM", "KILL"
+	Took      time.Duration
+	Survivors []Survivor
+	Err       string // what went wrong; empty when nothing did
+}

@@ -1,0 +1,148 @@
+package procscan
+
+import (
+	"context"
+	"errors"
+	"testing"
+	"time"
+)
+
+// endRun ends a run that has nothing to hold it.
+func endRun(t *testing.T, run string, opts EndOptions) []Ended {
+	t.Helper()
+	ended, left, err := EndRun(soon(t), run, nil, opts)
+	if err != nil || len(left) > 0 {
+		t.Errorf("survivors %v, error %v", pids(left), err)
+	}
+	for _, e := range ended {
+		if e.Err != nil || e.Alive {
+			t.Errorf("%+v", e)
+		}
+	}
+	if left := mustScan(t, Options{ReadEnv: true}).Run(run); len(left) > 0 {
+		t.Errorf("still there: %v", pids(left))
+	}
+	return ended
+}
+
+func TestEndRunSparesDecoys(t *testing.T) {
+	run := newRun()
+	member := start(t, "sleep", worker(run))
+	decoys := map[string]fixture{}
+	for name, how := range map[string][]with{
+		"editor":               {args("vim", RunIDFlag+"="+run)},
+		"editor, long":         {args("vim", "notes on "+RunIDFlag+" "+run)},
+		"grep":                 {args("grep", "--", RunIDFlag, run)},
+		"grep in the script":   {args("grep", "--", RunIDFlag, run, "python/grpc_server.py")},
+		"shell":                {args("sh", "-c", "python3 grpc_server.py "+RunIDFlag+" "+run)},
+		"exported in a shell":  {args("bash"), env(RunIDEnv + "=" + run)},
+		"python of its own":    {args("python3", "grpc_server.py", "--port", "0")},
+		"longer id":            {worker(run + "2")},
+		"shorter id":           {worker(run[:len(run)-1])},
+		"worker of another":    {worker(newRun())},
+		"grep by a neighbour":  {args("grep", "--", RunIDFlag, run), env(RunIDEnv+"="+newRun(), WorkerIDEnv+"=w")},
+		"exported by a worker": {worker(newRun()), env("NOTE=" + RunIDEnv + "=" + run)},
+	} {
+		decoys[name] = start(t, "sleep", how...)
+	}
+
+	ended := endRun(t, run, patient)
+	if len(ended) != 1 || ended[0].ID != member.id || ended[0].Signal != "TERM" {
+		t.Errorf("ended %+v; want only process %d", ended, member.id.PID)
+	}
+	for name, decoy := range decoys {
+		t.Run(name, func(t *testing.T) { mustAlive(t, decoy.id, true) })
+	}
+}
+
+func TestEndRunFindsThoseWhoLeft(t *testing.T) {
+	for name, tt := range map[string]struct {
+		fixture string
+		opts    EndOptions
+		min     int
+	}{
+		"grandchild in its own session": {"session-child", patient, 2},
+		"ten that ignore TERM":          {"ten-children", brief, 11},
+		"leaves a successor":            {"respawn", patient, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			run := newRun()
+			start(t, tt.fixture, worker(run))
+			if ended := endRun(t, run, tt.opts); len(ended) < tt.min {
+				t.Errorf("ended %d; want %d", len(ended), tt.min)
+			}
+		})
+	}
+}
+
+func TestEndRunExcept(t *testing.T) {
+	run := newRun()
+	spared, other := start(t, "sleep", worker(run)), start(t, "sleep", worker(run))
+	ended, left, err := EndRun(soon(t), run, func(id ID) bool { return id == spared.id }, patient)
+	if err != nil || len(left) > 0 || len(ended) != 1 {
+		t.Errorf("ended %+v, survivors %v, error %v", ended, pids(left), err)
+	}
+	mustAlive(t, spared.id, true)
+	mustAlive(t, other.id, false)
+}
+
+func TestEndRunOfNobody(t *testing.T) {
+	if ended := endRun(t, newRun(), patient); len(ended) > 0 {
+		t.Errorf("ended %+v", ended)
+	}
+}
+
+func TestEndRunTellsSurvivorsAfterContext(t *testing.T) {
+	run := newRun()
+	f := start(t, "sleep", worker(run))
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	ended, left, err := EndRun(ctx, run, nil, patient)
+	if !errors.Is(err, context.Canceled) || len(ended) > 0 || len(left) != 1 || left[0].ID != f.id {
+		t.Errorf("ended %+v, survivors %v, error %v", ended, pids(left), err)
+	}
+}
+
+func TestTwoEndRunsAtOnce(t *testing.T) {
+	run := newRun()
+	for range 3 {
+		start(t, "sleep", worker(run))
+	}
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		endRun(t, run, patient)
+	}()
+	endRun(t, run, patient)
+	<-done
+}
+
+// leaderGone starts a group, ends its leader, and tells when.
+func leaderGone(t *testing.T, name string) (leader ID, child ID, at time.Time) {
+	t.Helper()
+	f := start(t, name, session())
+	child = mustLookup(t, f.pid(0))
+	_ = f.cmd.Process.Kill()
+	_, _ = f.cmd.Process.Wait()
+	return f.id, child, time.Now()
+}
+
+func TestEndGroup(t *testing.T) {
+	leader, child, at := leaderGone(t, "stubborn-child")
+	ended, err := EndGroup(soon(t), leader, at, brief)
+	if err != nil || len(ended) != 1 || ended[0].ID != child || ended[0].Signal != "KILL" || ended[0].Alive {
+		t.Errorf("%+v, %v", ended, err)
+	}
+	mustAlive(t, child, false)
+}
+
+// TestEndGroupOfAReusedNumber: every member is younger than the leader's end,
+// so the number has gone to another group meanwhile.
+func TestEndGroupOfAReusedNumber(t *testing.T) {
+	leader, child, at := leaderGone(t, "group-child")
+	ended, err := EndGroup(soon(t), leader, at.Add(-time.Minute), brief)
+	if err != nil || len(ended) > 0 {
+		t.Errorf("%+v, %v", ended, err)
+	}
+	mustAlive(t, child, true)
+}

@@ -1,0 +1,205 @@
+package procscan
+
+import (
+	"cmp"
+	"context"
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"runtime"
+	"slices"
+	"sync"
+	"time"
+)
+
+// Options say how much a Scan reads. The zero value reads the command line of
+// every process and more only of those that carry an argument marker.
+type Options struct {
+	// ReadEnv also finds processes by their environment alone: descendants of
+	// workers. It about trebles the time.
+	ReadEnv bool
+	// Tree keeps every process, with its parent, group and session.
+	Tree bool
+}
+
+// Scan looks at every process of the machine once. Processes that end
+// meanwhile are left out; so are those that begin. When something could not be
+// read for another reason than permission, the snapshot holds the rest, and
+// the error says what is missing.
+func Scan(ctx context.Context, opts Options) (Snapshot, error) {
+	boot, err := thisBoot()
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("cannot scan processes: %w", err)
+	}
+	ctx = ownProc(ctx)
+	pids, err := listPIDs(ctx)
+	if err != nil {
+		return Snapshot{}, fmt.Errorf("cannot scan processes: %w", err)
+	}
+	s := scanner{opts: opts, boot: boot, self: os.Getpid()}
+
+	// The time goes into system calls, which do not hinder each other.
+	parts := make([]part, min(runtime.GOMAXPROCS(0), 8))
+	var wait sync.WaitGroup
+	for i := range parts {
+		wait.Go(func() { parts[i] = s.scan(ctx, pids, i, len(parts)) })
+	}
+	wait.Wait()
+	return s.merge(parts)
+}
+
+type scanner struct {
+	opts Options
+	boot string
+	self int
+}
+
+// part is what one goroutine has found.
+type part struct {
+	processes  []Process
+	scanned    int
+	unreadable int
+	errs       []error
+}
+
+func (s scanner) scan(ctx context.Context, pids []int32, first, step int) part {
+	var found part
+	for i := first; i < len(pids); i += step {
+		if ctx.Err() != nil {
+			found.errs = append(found.errs, fmt.Errorf("cannot scan processes: %w", ctx.Err()))
+			return found
+		}
+		p, unreadable, err := s.look(ctx, int(pids[i]))
+		if errors.Is(err, ErrGone) {
+			continue
+		}
+		found.scanned++
+		if err != nil {
+			found.errs = append(found.errs, fmt.Errorf("cannot read process %d: %w", pids[i], err))
+			continue
+		}
+		if unreadable {
+			found.unreadable++
+		}
+		if s.opts.Tree || len(p.Signs) > 0 {
+			found.processes = append(found.processes, p)
+		}
+	}
+	return found
+}
+
+func (s scanner) merge(parts []part) (Snapshot, error) {
+	all := Snapshot{Boot: s.boot, Self: s.self}
+	var errs []error
+	for _, p := range parts {
+		all.Processes = append(all.Processes, p.processes...)
+		all.Scanned += p.scanned
+		all.Unreadable += p.unreadable
+		errs = append(errs, p.errs...)
+	}
+	slices.SortFunc(all.Processes, func(a, b Process) int { return cmp.Compare(a.PID, b.PID) })
+	return all, errors.Join(errs...)
+}
+
+// look reads as little as tells whether the process is of interest, and only
+// then the rest.
+func (s scanner) look(ctx context.Context, pid int) (p Process, unreadable bool, err error) {
+	if s.opts.Tree {
+		return s.inspect(ctx, pid)
+	}
+	_, marker, unreadable, err := readMarker(ctx, pid, s.opts.ReadEnv)
+	if err != nil || len(marker.Signs) == 0 {
+		return Process{}, unreadable, err
+	}
+	return s.inspect(ctx, pid)
+}
+
+// inspect reads everything about a process. The start time is read before and
+// after the marker, since the PID may have gone to another process between.
+func (s scanner) inspect(ctx context.Context, pid int) (p Process, unreadable bool, err error) {
+	before, err := readStat(pid)
+	if err != nil {
+		return Process{}, false, err
+	}
+	args, marker, unreadable, err := readMarker(ctx, pid, s.opts.ReadEnv)
+	if err != nil {
+		return Process{}, false, err
+	}
+	uid, err := readUID(pid)
+	if err != nil {
+		return Process{}, false, err
+	}
+	if len(marker.Signs) > 0 {
+		after, err := readStat(pid)
+		if err != nil {
+			return Process{}, false, err
+		}
+		if after.start != before.start {
+			return Process{}, false, ErrGone
+		}
+	}
+	return Process{
+		ID:   ID{PID: pid, Start: before.start, Boot: s.boot},
+		PPID: before.ppid, PGID: before.pgid, SID: before.sid, UID: uid,
+		State: before.state, Args: args, Marker: marker,
+	}, unreadable, nil
+}
+
+// readMarker reads the marker of a process. In the middle of execve(2) a
+// process shows no arguments, no environment or neither, for an instant of
+// which nobody tells when it is over: it is looked at again after a pause.
+func readMarker(ctx context.Context, pid int, withEnv bool) (args []string, m Marker, unreadable bool, err error) {
+	for range 100 {
+		var env []string
+		args, env, unreadable, err = readMarkerNow(ctx, pid, withEnv)
+		if err != nil {
+			return nil, Marker{}, unreadable, exceptPermission(err)
+		}
+		m = ParseMarker(args, env)
+		if unreadable || m.Condemns || len(args) > 0 && (env != nil || !withEnv) || !inExec(pid, args, env) {
+			break
+		}
+		time.Sleep(time.Millisecond)
+	}
+	return args, m, unreadable && !m.Condemns && len(args) > 0, nil
+}
+
+// readMarkerNow reads the arguments and, where it may matter, the environment:
+// always beside an argument marker, which may lack its second sign; otherwise
+// if asked to.
+func readMarkerNow(ctx context.Context, pid int, withEnv bool) (args, env []string, unreadable bool, err error) {
+	args, err = readArgs(ctx, pid)
+	if err != nil {
+		return nil, nil, errors.Is(err, fs.ErrPermission), err
+	}
+	if !withEnv && len(ParseMarker(args, nil).Signs) == 0 {
+		return args, nil, false, nil
+	}
+	env, err = readEnv(ctx, pid)
+	switch {
+	case errors.Is(err, fs.ErrPermission):
+		return args, nil, true, nil
+	case errors.Is(err, ErrGone):
+		return args, nil, false, nil // also said of kernel threads and zombies
+	}
+	return args, env, false, err
+}
+
+// inExec says that what was not there should have been. Both may be truly
+// empty, and are for those that have no memory any more.
+func inExec(pid int, args, env []string) bool {
+	st, err := readStat(pid)
+	if err != nil || st.kernel || st.leaving || st.state.IsDead() {
+		return false
+	}
+	m := st.memory
+	return m.envEnd == 0 || len(args) == 0 && m.argEnd > m.argStart || env == nil && m.envEnd > m.envStart
+}
+
+func exceptPermission(err error) error {
+	if errors.Is(err, fs.ErrPermission) {
+		return nil
+	}
+	return err
+}

@@ -1,0 +1,92 @@
+package procscan
+
+import (
+	"cmp"
+	"slices"
+)
+
+// Process is one process as it was seen.
+type Process struct {
+	ID
+	PPID int
+	PGID int
+	SID  int
+	UID  int // effective user id
+	// State Z or X is dead. A zombie has neither arguments nor environment any
+	// more, and so no marker.
+	State State
+	Args  []string
+	Marker
+}
+
+// Snapshot is one pass over the machine.
+type Snapshot struct {
+	// Processes are in the order of their PIDs: all with Options.Tree,
+	// otherwise those which show a sign of a run, condemned or not.
+	Processes []Process
+	Scanned   int // how many processes were looked at
+	// Unreadable counts the processes of which nothing decided and something
+	// could not be read: other users' processes, usually. They may belong to a
+	// run or not.
+	Unreadable int
+	Boot       string
+	Self       int // PID of the process that scanned; never part of a run
+}
+
+// Run returns the living processes that carry a condemning marker of exactly
+// this run.
+func (s Snapshot) Run(runID string) []Process {
+	return s.filter(func(p Process) bool {
+		return p.Condemns && p.RunID == runID && !p.State.IsDead() && p.PID != s.Self
+	})
+}
+
+// Group returns the living members of a process group. It needs Options.Tree.
+func (s Snapshot) Group(pgid int) []Process {
+	return s.filter(func(p Process) bool { return p.PGID == pgid && !p.State.IsDead() })
+}
+
+// Descendants returns the children of the process with this PID, their
+// children, and so on, parents first; zombies too, since they have parents. A
+// descendant whose parent has died belongs to somebody else by then, and is
+// not found. It needs Options.Tree.
+func (s Snapshot) Descendants(pid int) []Process {
+	children := map[int][]Process{}
+	for _, p := range s.Processes {
+		children[p.PPID] = append(children[p.PPID], p)
+	}
+	// PIDs in one snapshot need not be from one instant: never go in circles.
+	met := map[int]bool{pid: true}
+	var found []Process
+	for queue := []int{pid}; len(queue) > 0; queue = queue[1:] {
+		for _, child := range children[queue[0]] {
+			if !met[child.PID] {
+				met[child.PID] = true
+				found = append(found, child)
+				queue = append(queue, child.PID)
+			}
+		}
+	}
+	return found
+}
+
+// Find returns the process that had the PID.
+func (s Snapshot) Find(pid int) (Process, bool) {
+	i, found := slices.BinarySearchFunc(s.Processes, pid, func(p Process, pid int) int {
+		return cmp.Compare(p.PID, pid)
+	})
+	if !found {
+		return Process{}, false
+	}
+	return s.Processes[i], true
+}
+
+func (s Snapshot) filter(keep func(Process) bool) []Process {
+	var kept []Process
+	for _, p := range s.Processes {
+		if keep(p) {
+			kept = append(kept, p)
+		}
+	}
+	return kept
+}
