@@ -63,7 +63,10 @@ type workerStatus struct {
 func statusOf(answer *controlpb.StatusResponse) *runStatus {
 	run := &runStatus{
 		RunID: answer.RunId, State: answer.State, Pools: []*poolStatus{},
-		Supervisor: processStatus{PID: int(answer.Supervisor.GetPid()), StartedAt: answer.Supervisor.GetStartedAt().AsTime()},
+		Supervisor: processStatus{PID: int(answer.Supervisor.GetPid())},
+	}
+	if at := answer.Supervisor.GetStartedAt(); at != nil {
+		run.Supervisor.StartedAt = at.AsTime()
 	}
 	if answer.Guard != nil {
 		run.Guard = &guardStatus{PID: int(answer.Guard.Pid)}

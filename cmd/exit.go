@@ -6,12 +6,14 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"strconv"
 	"strings"
 
 	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/control"
 	"github.com/snakepit-dev/snakepit/internal/pyenv"
 	"github.com/snakepit-dev/snakepit/internal/rundir"
+	"github.com/snakepit-dev/snakepit/internal/supervisor"
 	"github.com/snakepit-dev/snakepit/pkg/pool"
 )
 
@@ -79,7 +81,9 @@ func judge(err error) (code int, hint string) {
 		inUse   *rundir.InUseError
 		start   *pool.StartError
 		taken   *pool.PortTakenError
+		left    *supervisor.LeftoversError
 		tool    *pool.ToolError
+		file    *fs.PathError
 	)
 	switch {
 	case errors.As(err, &known):
@@ -92,12 +96,15 @@ func judge(err error) (code int, hint string) {
 		return pythonCode(python), python.Hint
 	case errors.As(err, &inUse):
 		return exitAmbiguous, fmt.Sprintf("stop it: snakepit stop --run-id %s; or choose another: --run-id NAME", inUse.RunID)
+	case errors.As(err, &left):
+		return exitFailed, fmt.Sprintf("look at them: ps -fp %[1]s; end them: kill %[2]s; or choose another --run-id",
+			joinInts(left.PIDs, ","), joinInts(left.PIDs, " "))
 	case errors.As(err, &start):
 		return startCode(start), startHint(start)
 	case errors.As(err, &taken):
 		return exitFailed, "choose another --base-port, leave it out for free ports, or end the holder"
 	case errors.As(err, &tool):
-		return toolCode(tool), ""
+		return toolCode(tool), toolHint(tool)
 	case errors.Is(err, pool.ErrNoWorker):
 		return exitNothing, "see: snakepit list"
 	case errors.Is(err, pool.ErrNoneReady):
@@ -110,6 +117,8 @@ func judge(err error) (code int, hint string) {
 		return exitFailed, "use the snakepit that started it, or stop it: snakepit stop"
 	case errors.Is(err, control.ErrUnreachable):
 		return exitFailed, "see: snakepit list"
+	case errors.As(err, &file):
+		return codeOf(err, exitFailed), "look at it: ls -ld " + file.Path
 	}
 	return codeOf(err, exitFailed), ""
 }
@@ -168,6 +177,24 @@ func toolCode(e *pool.ToolError) int {
 		return exitUsage
 	}
 	return exitFailed
+}
+
+func joinInts(numbers []int, separator string) string {
+	words := make([]string, len(numbers))
+	for i, n := range numbers {
+		words[i] = strconv.Itoa(n)
+	}
+	return strings.Join(words, separator)
+}
+
+func toolHint(e *pool.ToolError) string {
+	switch e.Type {
+	case "UnknownTool":
+		return "call one of these; others come with another --adapter of snakepit start"
+	case "InvalidParameters":
+		return `give them by name, as one JSON object: '{"a": 2, "b": 3}'`
+	}
+	return ""
 }
 
 func joinOr(words []string) string { return strings.Join(words, "|") }

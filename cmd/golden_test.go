@@ -9,19 +9,14 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// updating is -update, which the tests of package cmd_test declare: a flag can
-// be declared once in a test binary.
-func updating() bool {
-	update := flag.Lookup("update")
-	return update != nil && update.Value.String() == "true"
-}
+var update = flag.Bool("update", false, "write the golden files anew")
 
 // checkGolden compares with a file of testdata/golden.
 func checkGolden(t *testing.T, name, got string) {
 	t.Helper()
 	path := filepath.Join("..", "testdata", "golden", name)
 	got += "\n"
-	if updating() {
+	if *update {
 		if err := os.MkdirAll(filepath.Dir(path), 0o755); err != nil {
 			t.Fatal(err)
 		}

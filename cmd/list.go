@@ -22,20 +22,19 @@ const (
 	stateUnknown = "unknown" // it lives and cannot be asked
 )
 
-// askTimeout is how long one supervisor may take to answer. All are asked at
-// once, so that one that hangs delays the others by no more than this.
-const askTimeout = 2 * time.Second
-
 type listOptions struct {
 	env         *Env
 	output      *outputFlag
 	runID       string
 	watch, tree bool
 	interval    time.Duration
+	// patience is how long one supervisor may take to answer. All are asked at
+	// once, so that one that hangs delays the others by no more than this.
+	patience time.Duration
 }
 
 func newList(env *Env) *cobra.Command {
-	o := &listOptions{env: env}
+	o := &listOptions{env: env, patience: 2 * time.Second}
 	c := &cobra.Command{
 		Use:     "list",
 		Aliases: []string{"ls"},
@@ -154,7 +153,7 @@ func (o *listOptions) look(ctx context.Context) ([]*runStatus, []string, error) 
 // ask gets a run's state from its supervisor, and from its record where there
 // is none that answers.
 func (o *listOptions) ask(ctx context.Context, f rundir.Found) *runStatus {
-	ctx, cancel := context.WithTimeout(ctx, askTimeout)
+	ctx, cancel := context.WithTimeout(ctx, o.patience)
 	defer cancel()
 	run := &runStatus{RunID: f.RunID, State: stateUnknown, Pools: []*poolStatus{}}
 	if f.Record != nil {
@@ -173,7 +172,7 @@ func (o *listOptions) ask(ctx context.Context, f rundir.Found) *runStatus {
 	}
 	answer, err := status(ctx, f)
 	if err != nil {
-		run.Message = whyUnknown(err)
+		run.Message = o.whyUnknown(err)
 		return run
 	}
 	answer.askedAt = o.env.Now()
@@ -208,10 +207,10 @@ func howEnded(record *rundir.Record, zone *time.Location) string {
 }
 
 // whyUnknown names the reason, without what gRPC says around it.
-func whyUnknown(err error) string {
+func (o *listOptions) whyUnknown(err error) string {
 	switch {
 	case errors.Is(err, context.DeadlineExceeded):
-		return fmt.Sprintf("the supervisor did not answer within %s", askTimeout)
+		return fmt.Sprintf("the supervisor did not answer within %s", o.patience)
 	case errors.Is(err, control.ErrUnreachable):
 		return "the supervisor does not answer; it is about to listen, or about to end"
 	}

@@ -132,6 +132,12 @@ func (p *progress) stopped(r pool.StopResult) {
 	p.print(stoppedLine(p.styles, r.Worker, r.PID, r.Exit, r.Signal, r.Took))
 }
 
+func (p *progress) warn(text string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.print(p.styles.warn.Render("warning: " + text))
+}
+
 // end leaves the terminal at the start of a line.
 func (p *progress) end() {
 	p.mu.Lock()

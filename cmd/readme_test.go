@@ -184,9 +184,7 @@ func TestReadmeFirstCommand(t *testing.T) {
 			}
 		}
 	}
-	if err := cmd.Wait(); err != nil {
-		t.Errorf("it ended with %v", err)
-	}
+	_ = cmd.Wait() // go run itself exits 1 after Ctrl-C, whatever the program did
 	if last := all[len(all)-1]; !strings.Contains(last, "No orphaned processes.") {
 		t.Errorf("its last line is %q; all of it:\n%s", last, strings.Join(all, "\n"))
 	}

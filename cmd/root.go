@@ -10,6 +10,7 @@ import (
 	"io"
 	"os"
 	"os/signal"
+	"strings"
 	"time"
 
 	"github.com/spf13/cobra"
@@ -25,10 +26,11 @@ type Env struct {
 
 // Main runs one command line and returns its exit code.
 func Main(args []string) int {
+	outliveReader()
 	env := &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now, Getenv: os.Getenv}
 	root := newRoot(env)
 	root.SetArgs(args)
-	failed := root.ExecuteContext(context.Background())
+	failed := unlessReaderLeft(root.ExecuteContext(context.Background()))
 	if failed == nil {
 		return exitDone
 	}
@@ -51,7 +53,6 @@ matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive.
   snakepit stop`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
-		Args:          cobra.NoArgs,
 	}
 	root.SetIn(env.In)
 	root.SetOut(env.Out)
@@ -63,23 +64,45 @@ matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive.
 		newStart(env), newStop(env), newList(env), newCall(env), newLogs(env), newVersion(env),
 		newSupervise(env), newGuard(env),
 	)
-	for _, c := range root.Commands() {
-		if c.Args != nil {
-			c.Args = usageArgs(c.Args)
-		}
-	}
-	root.Args = usageArgs(root.Args)
+	root.InitDefaultCompletionCmd()
+	checkArgs(root)
 	return root
 }
 
-// usageArgs makes wrong arguments a usage error, with exit code 2.
-func usageArgs(check cobra.PositionalArgs) cobra.PositionalArgs {
-	return func(c *cobra.Command, args []string) error {
-		if err := check(c, args); err != nil {
-			return &usageError{err: err, command: c.CommandPath()}
+// checkArgs makes wrong arguments a usage error, with exit code 2, of a command
+// and of all below it. Left alone, cobra shows the help of a command that only
+// has others below it, whatever was typed, and calls that a success.
+func checkArgs(c *cobra.Command) {
+	for _, below := range c.Commands() {
+		checkArgs(below)
+	}
+	if !c.Runnable() {
+		c.Args = noSuchCommand
+		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
+	}
+	if check := c.Args; check != nil {
+		c.Args = func(c *cobra.Command, args []string) error {
+			if err := check(c, args); err != nil {
+				return &usageError{err: err, command: c.CommandPath()}
+			}
+			return nil
 		}
+	}
+}
+
+// noSuchCommand refuses every argument, and names the commands that come near.
+func noSuchCommand(c *cobra.Command, args []string) error {
+	if len(args) == 0 {
 		return nil
 	}
+	if c.SuggestionsMinimumDistance <= 0 {
+		c.SuggestionsMinimumDistance = 2 // edits, as cobra does
+	}
+	err := fmt.Errorf("unknown command %q for %q", args[0], c.CommandPath())
+	if near := c.SuggestionsFor(args[0]); len(near) > 0 {
+		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return err
 }
 
 // interruptible is a context that ends at the first Ctrl-C.

@@ -22,6 +22,7 @@ func cacheRoot() string { return filepath.Join(xdg.CacheHome, "snakepit") }
 // runFlag is --run-id of a command that needs a run.
 func addRunFlag(c *cobra.Command, target *string) {
 	c.Flags().StringVar(target, "run-id", "", "the run; without it, the only living one")
+	_ = c.RegisterFlagCompletionFunc("run-id", completeRuns) // fails only for a flag that is not there
 }
 
 // findRun is the run that is named, dead or alive, or the only living one. With

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"log/slog"
 	"os"
 	"path/filepath"
 	"strings"
@@ -142,7 +141,7 @@ func (o *startOptions) runHere(ctx context.Context, h supervisor.Handoff, show *
 	if err != nil {
 		return err
 	}
-	options.Logger = slog.New(slog.NewTextHandler(o.env.Err, &slog.HandlerOptions{Level: slog.LevelWarn}))
+	options.Warn = show.warn
 	options.Observe = show.event
 	options.Output = show.output
 	options.Stopped = show.stopped
@@ -211,5 +210,6 @@ func (o *startOptions) announce(ctx context.Context, h supervisor.Handoff, show 
 		return fmt.Errorf("cannot show run %q: %w", h.Config.RunID, err)
 	}
 	run.measure(o.env.Now())
-	return printJSON(o.env.Out, listDocument{SchemaVersion: 1, Runs: []*runStatus{run}})
+	// Here, and not where all commands end: it must not cover up how the run ends.
+	return unlessReaderLeft(printJSON(o.env.Out, listDocument{SchemaVersion: 1, Runs: []*runStatus{run}}))
 }

@@ -25,16 +25,16 @@ func newStyles(w io.Writer) *styles {
 	}
 }
 
-// state draws a worker's state with its sign.
+// state draws the state of a worker, a run or a process with its sign.
 func (s *styles) state(state string) string {
 	switch state {
-	case "ready", "running":
+	case "ready", "running", "alive":
 		return s.good.Render("● " + state)
 	case "failed", "blocked":
 		return s.bad.Render("✗ " + state)
-	case "backoff", "stopping", "releasing":
+	case "backoff", "stopping", "releasing", "halted":
 		return s.warn.Render("◐ " + state)
-	case "stopped", "ended":
+	case "stopped", "ended", "gone", "zombie":
 		return s.faint.Render("○ " + state)
 	}
 	return s.warn.Render("◌ " + state)

@@ -73,7 +73,10 @@ func Detach(executable string, h Handoff) (*Detached, error) {
 func (d *Detached) Next() (Report, error) {
 	var r Report
 	if err := d.reports.Decode(&r); err != nil {
-		return r, fmt.Errorf("the supervisor ended while it started (%w)", errors.Join(err, d.cmd.Wait()))
+		if ended := d.cmd.Wait(); ended != nil {
+			err = ended // "signal: killed" says more than "EOF"
+		}
+		return r, fmt.Errorf("the supervisor ended while it started: %w", err)
 	}
 	return r, nil
 }

@@ -29,8 +29,7 @@ import (
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
-// Options are what a run needs. All but Observe, Output, Ready and Logger are
-// required.
+// Options are what a run needs. The callbacks may be nil.
 type Options struct {
 	Config     config.Config
 	Python     pyenv.Environment
@@ -47,7 +46,7 @@ type Options struct {
 	Output  func(worker, line string) // each line that a worker prints
 	Ready   func(control.Description, []*pool.Pool)
 	Stopped func(pool.StopResult) // each worker as it ends
-	Logger  *slog.Logger          // none: the run's own supervisor.log
+	Warn    func(text string)     // what went wrong beside the workers; also in supervisor.log
 }
 
 // Outcome is how a run ended.
@@ -75,6 +74,7 @@ type supervisor struct {
 	dir      *rundir.Run
 	socket   string
 	log      *os.File // supervisor.log
+	logger   *slog.Logger
 	events   *telemetry.Log
 	launcher *pool.ExecLauncher
 	guard    *guard.Guard
@@ -98,6 +98,7 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.dir.Close()) }()
+	defer func() { err = s.recordRefusal(err) }()
 	if err := refuseLeftovers(ctx, id, s.dir.Leftover()); err != nil {
 		return err
 	}
@@ -105,7 +106,10 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer s.log.Close()
-	if s.events, err = telemetry.Open(s.dir.EventsPath(), id, s.opts.Logger); err != nil {
+	if _, err := rundir.Prune(s.opts.Runs, keepRuns); err != nil {
+		s.warn("cannot prune ended runs", err)
+	}
+	if s.events, err = telemetry.Open(s.dir.EventsPath(), id, s.logger); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.events.Close()) }()
@@ -173,6 +177,9 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 	}
 }
 
+// keepRuns is how many ended runs are kept on disk.
+const keepRuns = 20
+
 // openLog opens supervisor.log. A detached supervisor has no other place for its
 // words, nor for those of a crash of this program.
 func (s *supervisor) openLog() (err error) {
@@ -180,10 +187,7 @@ func (s *supervisor) openLog() (err error) {
 	if s.log, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return fmt.Errorf("cannot open the supervisor's log: %w", err)
 	}
-	if s.opts.Logger != nil {
-		return nil
-	}
-	s.opts.Logger = slog.New(slog.NewTextHandler(s.log, nil))
+	s.logger = slog.New(slog.NewTextHandler(s.log, nil))
 	if err := debug.SetCrashOutput(s.log, debug.CrashOptions{}); err != nil {
 		return fmt.Errorf("cannot open the supervisor's log: %w", err)
 	}
@@ -337,7 +341,10 @@ func (s *supervisor) Describe() control.Description {
 func (s *supervisor) Pools() []*pool.Pool { return s.pools }
 
 func (s *supervisor) warn(what string, err error) {
-	s.opts.Logger.Warn(what, "error", err)
+	s.logger.Warn(what, "error", err)
+	if s.opts.Warn != nil {
+		s.opts.Warn(fmt.Sprintf("%s: %v", what, err))
+	}
 }
 
 func (s *supervisor) writeRecord() error {
@@ -355,6 +362,21 @@ func (s *supervisor) writeRecord() error {
 		s.record.Guard = &guard
 	}
 	return s.dir.WriteRecord(s.record)
+}
+
+// recordRefusal writes why a run ended before it had a record: a directory
+// without one is taken for damaged.
+func (s *supervisor) recordRefusal(cause error) error {
+	if cause == nil || s.record.Supervisor.PID != 0 {
+		return cause
+	}
+	end := &rundir.End{At: time.Now().UTC(), How: rundir.EndStartFailed, Reason: cause.Error()}
+	var left *LeftoversError
+	if errors.As(cause, &left) {
+		end.Survivors = left.PIDs
+	}
+	record := rundir.Record{Version: s.opts.Version, ControlAPI: control.API, Supervisor: recordOf(s.self), State: rundir.StateEnded, End: end}
+	return errors.Join(cause, s.dir.WriteRecord(record))
 }
 
 func recordOf(id procscan.ID) rundir.Process {

@@ -29,6 +29,7 @@ type lease struct {
 type waiter struct {
 	worker string // "": any
 	got    chan *lease
+	err    error // why nothing will come, once got is closed
 }
 
 func newDispatcher(p *Pool) *dispatcher {
@@ -55,11 +56,10 @@ func (d *dispatcher) changed() {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	d.queue = slices.DeleteFunc(d.queue, func(w *waiter) bool {
-		hopeless := d.hopeless(w.worker) != nil
-		if hopeless {
+		if w.err = d.hopeless(w.worker); w.err != nil {
 			close(w.got)
 		}
-		return hopeless
+		return w.err != nil
 	})
 }
 
@@ -69,6 +69,7 @@ func (d *dispatcher) close() {
 	defer d.mu.Unlock()
 	d.stopped = true
 	for _, w := range d.queue {
+		w.err = ErrStopping
 		close(w.got)
 	}
 	d.queue = nil
@@ -83,7 +84,7 @@ func (d *dispatcher) acquire(ctx context.Context, worker string) (*lease, error)
 	select {
 	case l, ok := <-w.got:
 		if !ok {
-			return nil, d.refusal(worker)
+			return nil, w.err
 		}
 		return l, nil
 	case <-ctx.Done():
@@ -126,15 +127,6 @@ func (d *dispatcher) release(l *lease) {
 	defer d.mu.Unlock()
 	l.busy = false
 	d.match()
-}
-
-func (d *dispatcher) refusal(worker string) error {
-	d.mu.Lock()
-	defer d.mu.Unlock()
-	if d.stopped {
-		return ErrStopping
-	}
-	return d.hopeless(worker)
 }
 
 // match gives idle workers to those who wait. The caller holds mu.

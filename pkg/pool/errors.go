@@ -55,7 +55,7 @@ func (e *CleanupTimeoutError) Unwrap() error { return e.Err }
 // Failure is a worker that did not become ready, and why.
 type Failure struct {
 	Worker string
-	Kind   string   // of NotReadyError, "ready_timeout", or "exit"
+	Kind   string   // of NotReadyError, "ready_timeout", "cleanup_timeout", or "exit"
 	Reason string   // for a person
 	Hint   string   // what to do about it; may be empty
 	Output []string // the last lines of its output
@@ -64,11 +64,14 @@ type Failure struct {
 func (w *worker) newFailure(err error) *Failure {
 	f := &Failure{Worker: w.id, Kind: "exit", Reason: err.Error()}
 	var said *NotReadyError
+	var held *CleanupTimeoutError
 	switch {
 	case errors.As(err, &said):
 		f.Kind, f.Hint = said.Kind, said.Hint
 	case errors.Is(err, ErrReadyTimeout):
 		f.Kind = "ready_timeout"
+	case errors.As(err, &held):
+		f.Kind = "cleanup_timeout"
 	}
 	return f
 }

@@ -22,6 +22,7 @@ type (
 	released struct {
 		incarnation uint64
 		attempt     int
+		output      []string   // the last lines of a process that failed
 		left        []Survivor // what could not be ended
 		err         error      // why the resources are not free
 	}
@@ -36,6 +37,8 @@ type timerKind string
 const (
 	readyTimer   timerKind = "ready"
 	stacksTimer  timerKind = "stacks"
+	silentTimer  timerKind = "silent"
 	killTimer    timerKind = "kill"
+	goneTimer    timerKind = "gone"
 	backoffTimer timerKind = "backoff"
 )

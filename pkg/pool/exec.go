@@ -8,6 +8,7 @@ import (
 	"os"
 	"os/exec"
 	"runtime"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -106,7 +107,7 @@ func (l *ExecLauncher) launch(spec Spec, output Output) (*child, error) {
 	command := l.command(spec)
 	cmd := exec.Command(command.Path, command.Args...)
 	cmd.Dir = command.Dir
-	cmd.Env = append(command.Env, "SNAKEPIT_READY_FD=3", "SNAKEPIT_LIFELINE_FD=4")
+	cmd.Env = append(slices.Clip(command.Env), "SNAKEPIT_READY_FD=3", "SNAKEPIT_LIFELINE_FD=4")
 	cmd.Stdout, cmd.Stderr = printW, printW
 	cmd.ExtraFiles = []*os.File{readyW, l.lifeline}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
@@ -184,8 +185,17 @@ func (c *child) Exit() Exit            { return c.exit }
 func (c *child) copyOutput(from *os.File) {
 	defer close(c.printed)
 	defer from.Close()
-	_, _ = io.Copy(c.output, from) // a log that cannot be written must not stop the worker
+	_, _ = io.Copy(lenient{c.output}, from)
 	_ = c.output.Close()
+}
+
+// lenient goes on when what is written is lost: a log that cannot be written
+// must not break the pipe of a worker that serves.
+type lenient struct{ io.Writer }
+
+func (l lenient) Write(p []byte) (int, error) {
+	_, _ = l.Writer.Write(p)
+	return len(p), nil
 }
 
 // Tail waits a moment for the last words to arrive.
@@ -219,14 +229,19 @@ func (c *child) awaitExit() {
 	c.reaped = true
 	c.endedAt = time.Now()
 	c.mu.Unlock()
-	if ws, ok := c.cmd.ProcessState.Sys().(syscall.WaitStatus); ok {
-		if ws.Signaled() {
-			c.exit = Exit{Signal: ws.Signal()}
-		} else {
-			c.exit = Exit{Code: ws.ExitStatus()}
-		}
-	}
+	c.exit = exitOf(c.cmd.ProcessState)
 	c.launcher.Forget(c.id.PID)
+}
+
+// exitOf is -1 for a process that somebody else waited for.
+func exitOf(state *os.ProcessState) Exit {
+	if state == nil {
+		return Exit{Code: -1}
+	}
+	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
+		return Exit{Signal: ws.Signal()}
+	}
+	return Exit{Code: state.ExitCode()}
 }
 
 // SignalGroup implements Process.

@@ -9,7 +9,7 @@ import (
 
 // Exit is how a process ended: by an exit code, or by a signal.
 type Exit struct {
-	Code   int            // 0 to 255; meaningless when a signal ended the process
+	Code   int            // 0 to 255, -1 when it is not known; meaningless when a signal ended the process
 	Signal syscall.Signal // 0 when the process exited by itself
 }
 

@@ -42,6 +42,9 @@ type behaviour struct {
 	exit       Exit          // when it dies of itself
 	stopTakes  time.Duration // from TERM to the end
 	ignoreTERM bool
+	unkillable bool          // KILL does not end it either
+	closes     bool          // its ready channel ends without a word, while it lives on
+	diesOfUSR1 bool          // has not registered the signal that asks for its stacks
 	keepsPort  time.Duration // how long its port stays taken after its end
 }
 
@@ -223,6 +226,9 @@ func (p *fakeProcess) Exit() Exit            { return p.exitAs }
 func (p *fakeProcess) Tail() []string        { return []string{"last words of " + p.spec.Worker} }
 
 func (p *fakeProcess) Readiness(ctx context.Context) (Readiness, error) {
+	if p.closes {
+		return Readiness{}, errNoReadiness
+	}
 	after := time.After(p.readyAfter)
 	if p.silent {
 		after = nil
@@ -274,7 +280,7 @@ func (p *fakeProcess) SignalGroup(sig syscall.Signal) error {
 	p.signals = append(p.signals, sig)
 	p.world.mu.Unlock()
 	switch {
-	case sig == syscall.SIGKILL:
+	case sig == syscall.SIGKILL && !p.unkillable:
 		p.end(Exit{Signal: sig})
 	case sig == syscall.SIGTERM && !p.ignoreTERM:
 		time.AfterFunc(p.stopTakes, func() { p.end(Exit{}) })
@@ -286,7 +292,13 @@ func (p *fakeProcess) EndGroup(context.Context, time.Duration) ([]procscan.Ended
 	return nil, nil
 }
 
-func (p *fakeProcess) DumpStacks() error { p.dumped = true; return nil }
+func (p *fakeProcess) DumpStacks() error {
+	p.dumped = true
+	if p.diesOfUSR1 {
+		p.end(Exit{Signal: syscall.SIGUSR1})
+	}
+	return nil
+}
 
 type fakeClient struct{}
 

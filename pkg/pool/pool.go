@@ -15,6 +15,7 @@ type Pool struct {
 	workers  []*worker
 	calls    *dispatcher
 	slots    chan struct{} // one value for each launch under way
+	begun    atomic.Bool   // Start was called, or Stop before it: workers run only once
 	started  atomic.Bool   // every worker has been ready once
 	stopping atomic.Bool   // nothing is launched any more
 
@@ -41,15 +42,14 @@ func (p *Pool) Name() string { return p.opts.Name }
 
 // Start launches every worker and returns once all are ready. Any error means
 // that the pool did not start: *PortTakenError before anything was launched,
-// *StartError when workers failed, or the context's. Stop must follow.
+// *StartError when workers failed, ErrStopping when Stop was called meanwhile,
+// or the context's. Stop must follow.
 func (p *Pool) Start(ctx context.Context) error {
+	if !p.begun.CompareAndSwap(false, true) {
+		return fmt.Errorf("cannot start pool %q: it was started or stopped before", p.opts.Name)
+	}
 	if err := p.choosePorts(ctx); err != nil {
-		for _, w := range p.workers {
-			w.state = Stopped
-			w.stop = StopResult{Worker: w.id, Exit: "no process"}
-			w.publish()
-			close(w.done)
-		}
+		p.abandon()
 		return err
 	}
 	for _, w := range p.workers {
@@ -64,12 +64,24 @@ func (p *Pool) Start(ctx context.Context) error {
 		case ready == len(p.workers):
 			p.started.Store(true)
 			return nil
+		case p.stopping.Load() && ctx.Err() == nil:
+			return fmt.Errorf("cannot start pool %q: %w", p.opts.Name, ErrStopping)
 		}
 		select {
 		case <-changed:
 		case <-ctx.Done():
 			return fmt.Errorf("cannot start pool %q: %w", p.opts.Name, context.Cause(ctx))
 		}
+	}
+}
+
+// abandon marks workers as stopped that were never run.
+func (p *Pool) abandon() {
+	for _, w := range p.workers {
+		w.state = Stopped
+		w.stop = StopResult{Worker: w.id, Exit: "no process"}
+		w.publish()
+		close(w.done)
 	}
 }
 
@@ -129,10 +141,15 @@ type StopOptions struct {
 }
 
 // Stop refuses new calls, ends every worker in parallel, and returns once all
-// are stopped. Calling it again while it runs, with Force, skips the grace time.
+// are stopped. Calling it again while it runs, with Force, skips the grace time. A
+// process that lives on after KILL is waited for no longer than 5 s, and is a
+// survivor in the result.
 func (p *Pool) Stop(o StopOptions) []StopResult {
 	p.stopping.Store(true)
 	p.calls.close()
+	if p.begun.CompareAndSwap(false, true) {
+		p.abandon()
+	}
 	grace := o.Grace
 	if grace == 0 {
 		grace = p.opts.Grace

@@ -88,14 +88,12 @@ func TestStopDuringStartLaunchesNoMore(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		ctx, cancel := context.WithCancel(t.Context())
 		started := make(chan error, 1)
-		go func() { started <- p.Start(ctx) }()
+		go func() { started <- p.Start(t.Context()) }()
 		time.Sleep(500 * time.Millisecond)
 		p.Stop(StopOptions{})
-		cancel()
-		if err := <-started; !errors.Is(err, context.Canceled) {
-			t.Errorf("Start returned %v, want that it was cancelled", err)
+		if err := <-started; !errors.Is(err, ErrStopping) {
+			t.Errorf("Start returned %v, want %v", err, ErrStopping)
 		}
 		if w.launched != 2 {
 			t.Errorf("%d processes were launched, want the 2 that were under way", w.launched)

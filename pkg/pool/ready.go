@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"bufio"
 	"bytes"
 	"encoding/json"
 	"errors"
@@ -29,17 +30,18 @@ type Readiness struct {
 var errNoReadiness = errors.New("the worker ended before it was ready")
 
 // parseReadiness reads the one line of a ready channel. It is strict: a line
-// without its end, a second line, an unknown field or a value that makes no
-// sense is an error, never a guess.
+// without its end, more behind it, an unknown field or a value that makes no
+// sense is an error, never a guess. It waits for the line and not for the end
+// of the channel, which a forked child of the worker may keep open.
 func parseReadiness(r io.Reader) (Readiness, error) {
-	text, err := io.ReadAll(io.LimitReader(r, maxReadyLine+1))
-	if err != nil {
-		return Readiness{}, fmt.Errorf("cannot read the ready channel: %w", err)
-	}
-	if len(text) == 0 {
+	lines := bufio.NewReaderSize(r, maxReadyLine)
+	text, err := lines.ReadSlice('\n')
+	switch {
+	case errors.Is(err, io.EOF) && len(text) == 0:
 		return Readiness{}, errNoReadiness
-	}
-	if len(text) > maxReadyLine || bytes.IndexByte(text, '\n') != len(text)-1 {
+	case err != nil && !errors.Is(err, io.EOF) && !errors.Is(err, bufio.ErrBufferFull):
+		return Readiness{}, fmt.Errorf("cannot read the ready channel: %w", err)
+	case err != nil || lines.Buffered() > 0:
 		return Readiness{}, fmt.Errorf("cannot use the ready message: not one whole line of at most %d bytes", maxReadyLine)
 	}
 	var said Readiness

@@ -3,6 +3,7 @@ package pool
 import (
 	"encoding/json"
 	"errors"
+	"io"
 	"strings"
 	"testing"
 )
@@ -39,6 +40,16 @@ func TestParseReadiness(t *testing.T) {
 	}
 }
 
+// The line is enough: who else holds the channel open does not matter.
+func TestParseReadinessWaitsForTheLineOnly(t *testing.T) {
+	channel, worker := io.Pipe()
+	defer channel.Close()
+	go func() { _, _ = io.WriteString(worker, `{"protocol":1,"ready":true,"pid":12,"port":4000}`+"\n") }()
+	if said, err := parseReadiness(channel); err != nil || said.PID != 12 {
+		t.Errorf("got %+v, %v", said, err)
+	}
+}
+
 func FuzzParseReadiness(f *testing.F) {
 	f.Add(`{"protocol":1,"ready":true,"pid":12,"port":4000}` + "\n")
 	f.Add(`{"protocol":1,"ready":false,"kind":"k","message":"m"}` + "\n")
@@ -52,6 +63,17 @@ func FuzzParseReadiness(f *testing.F) {
 		}
 		if !json.Valid([]byte(text)) {
 			t.Errorf("%q passed, and is no JSON", text)
+		}
+	})
+}
+
+// Whatever a worker calls an error, something readable comes of it.
+func FuzzParseToolError(f *testing.F) {
+	f.Add(`{"type":"ValueError","message":"m","traceback":"t"}`)
+	f.Add("plain text")
+	f.Fuzz(func(t *testing.T, text string) {
+		if e := parseToolError(text); e.Type == "" {
+			t.Errorf("%q became %+v", text, e)
 		}
 	})
 }

@@ -36,6 +36,19 @@ func (w *worker) pid() int {
 	return w.process.ID().PID
 }
 
+// lives says whether the slot has a process that has not ended.
+func (w *worker) lives() bool {
+	if w.process == nil {
+		return false
+	}
+	select {
+	case <-w.process.Done():
+		return false
+	default:
+		return true
+	}
+}
+
 // publish leaves a copy of the worker's state for readers.
 func (w *worker) publish() {
 	status := Status{
@@ -43,7 +56,7 @@ func (w *worker) publish() {
 		Incarnation: w.incarnation, Restarts: w.restarts, LastExit: w.lastExit, Message: w.message,
 		Failure: w.failure,
 	}
-	if w.process != nil && w.state != Releasing && w.state != Backoff && w.state != Blocked && w.state != Failed && w.state != Stopped {
+	if w.lives() {
 		status.Process = w.process.ID()
 		status.StartedAt = w.startedAt
 	}

@@ -28,14 +28,14 @@ func States() []State {
 
 // moves holds every legal move; what is not in it is refused.
 var moves = map[State][]State{
-	Pending:   {Starting, Blocked, Failed, Stopped},
+	Pending:   {Starting, Backoff, Blocked, Failed, Stopped},
 	Starting:  {Ready, Stopping, Releasing},
 	Ready:     {Stopping, Releasing},
-	Stopping:  {Releasing},
+	Stopping:  {Releasing, Failed, Stopped}, // the last two: KILL did not end it
 	Releasing: {Pending, Backoff, Blocked, Failed, Stopped},
 	Backoff:   {Pending, Stopped},
 	Blocked:   {Pending, Stopped},
-	Failed:    {Pending, Stopped},
+	Failed:    {Pending, Releasing, Stopped}, // releasing: it ended at last
 	Stopped:   {Pending},
 }
 

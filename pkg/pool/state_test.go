@@ -9,14 +9,15 @@ import (
 // meant.
 var legal = map[[2]State]bool{
 	{Pending, Starting}: true, {Pending, Blocked}: true, {Pending, Failed}: true, {Pending, Stopped}: true,
-	{Starting, Ready}: true, {Starting, Stopping}: true, {Starting, Releasing}: true,
+	{Pending, Backoff}: true,
+	{Starting, Ready}:  true, {Starting, Stopping}: true, {Starting, Releasing}: true,
 	{Ready, Stopping}: true, {Ready, Releasing}: true,
-	{Stopping, Releasing}: true,
-	{Releasing, Pending}:  true, {Releasing, Backoff}: true, {Releasing, Blocked}: true,
+	{Stopping, Releasing}: true, {Stopping, Failed}: true, {Stopping, Stopped}: true,
+	{Releasing, Pending}: true, {Releasing, Backoff}: true, {Releasing, Blocked}: true,
 	{Releasing, Failed}: true, {Releasing, Stopped}: true,
 	{Backoff, Pending}: true, {Backoff, Stopped}: true,
 	{Blocked, Pending}: true, {Blocked, Stopped}: true,
-	{Failed, Pending}: true, {Failed, Stopped}: true,
+	{Failed, Pending}: true, {Failed, Releasing}: true, {Failed, Stopped}: true,
 	{Stopped, Pending}: true,
 }
 

@@ -25,7 +25,7 @@ type Status struct {
 type StopResult struct {
 	Worker    string
 	PID       int    // 0 when it had no process
-	Exit      string // "exit 0", "SIGKILL", "no process"
+	Exit      string // "exit 0", "SIGKILL", "no process", "not ended"
 	Signal    string // the strongest signal sent: "", "TERM", "KILL"
 	Took      time.Duration
 	Survivors []Survivor

@@ -36,7 +36,6 @@ type worker struct {
 	incarnation uint64
 	port        int
 	process     Process
-	client      Client
 	timers      []*time.Timer
 	cancel      context.CancelFunc // ends what runs for this incarnation
 	readyAt     time.Time
@@ -101,8 +100,6 @@ func (w *worker) handle(event any) {
 	case becameReady:
 		if w.current(e.incarnation, Starting) {
 			w.onReady(e)
-		} else {
-			e.client.Close()
 		}
 	case notReady:
 		if w.current(e.incarnation, Starting) {
@@ -130,7 +127,7 @@ func (w *worker) current(incarnation uint64, state State) bool {
 // enterPending asks for a launch slot for the next incarnation.
 func (w *worker) enterPending(reason string) {
 	w.incarnation++
-	w.process, w.client, w.failure = nil, nil, nil
+	w.process, w.failure = nil, nil
 	w.move(Pending, reason)
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
@@ -153,7 +150,7 @@ func (w *worker) onTurn() {
 	if err != nil {
 		w.dropSlot()
 		w.failure = w.newFailure(errors.Join(err, w.opts.Registry.Remove(w.id)))
-		w.giveUp(w.failure.Reason)
+		w.onStartFailure()
 		return
 	}
 	w.move(Starting, "launched")
@@ -169,8 +166,11 @@ func (w *worker) watch() {
 	w.cancel = cancel
 	incarnation, process := w.incarnation, w.process
 	go func() {
-		<-process.Done()
-		w.send(exited{incarnation})
+		select {
+		case <-process.Done():
+			w.send(exited{incarnation})
+		case <-w.done: // without its process
+		}
 	}()
 	go func() {
 		client, err := w.awaitReady(ctx, process)
@@ -178,6 +178,7 @@ func (w *worker) watch() {
 			w.send(notReady{incarnation, err})
 			return
 		}
+		context.AfterFunc(ctx, client.Close) // whatever becomes of the event
 		w.send(becameReady{incarnation, client})
 	}()
 	w.setTimer(readyTimer, w.opts.ReadyTimeout)
@@ -213,9 +214,8 @@ func (w *worker) awaitReady(ctx context.Context, process Process) (Client, error
 func (w *worker) onReady(e becameReady) {
 	w.stopTimers()
 	w.dropSlot()
-	w.client = e.client
 	w.readyAt = time.Now()
-	w.message = ""
+	w.message, w.failure = "", nil
 	w.move(Ready, "answers")
 	w.pool.calls.add(w.id, e.client, w.process)
 }
@@ -225,7 +225,7 @@ func (w *worker) onReady(e becameReady) {
 func (w *worker) onNotReady(err error) {
 	if errors.Is(err, errNoReadiness) {
 		// The channel closed because the process is ending; its exit says more.
-		w.setTimer(killTimer, time.Second)
+		w.setTimer(silentTimer, time.Second)
 		return
 	}
 	w.fail(err)
@@ -240,6 +240,7 @@ func (w *worker) fail(err error) {
 
 // onStop is legal in every state.
 func (w *worker) onStop(r stopRequest) {
+	first := w.purpose != toStop
 	w.purpose = toStop
 	w.grace = r.grace
 	if w.stopAt.IsZero() {
@@ -249,8 +250,11 @@ func (w *worker) onStop(r stopRequest) {
 	case Starting, Ready:
 		w.end(r.grace, r.force, "stop")
 	case Stopping:
-		if r.force {
+		if r.force || r.grace < 0 {
 			w.kill()
+		} else if first && r.grace < time.Until(w.deadline) {
+			w.deadline = time.Now().Add(r.grace)
+			w.setTimer(killTimer, r.grace)
 		}
 	case Releasing:
 		if r.force {
@@ -260,6 +264,11 @@ func (w *worker) onStop(r stopRequest) {
 	case Pending, Backoff, Blocked, Failed:
 		w.cancel()
 		w.stopTimers()
+		if w.lives() {
+			w.leave()
+			return
+		}
+		w.process = nil
 		w.stop.Exit = "no process"
 		w.noteStop(w.opts.Registry.Remove(w.id))
 		w.move(Stopped, "stop")
@@ -284,6 +293,35 @@ func (w *worker) end(grace time.Duration, force bool, reason string) {
 func (w *worker) kill() {
 	w.deadline = time.Now()
 	w.signal(syscall.SIGKILL, "KILL")
+	w.setTimer(goneTimer, killWait)
+}
+
+// onUnkillable stops waiting for a process that KILL did not end: it is in the
+// hands of the kernel (state D), or it is not ours to signal. Should it end
+// after all, a worker that was not told to stop goes on from there.
+func (w *worker) onUnkillable() {
+	w.cancel()
+	if w.purpose == toStop {
+		w.leave()
+		return
+	}
+	if w.failure == nil {
+		w.failure = w.newFailure(w.unkillable())
+	}
+	w.giveUp(w.failure.Reason + "; " + w.unkillable().Error())
+}
+
+// leave ends the slot without its process, which lives, and so keeps its entry
+// in the registry.
+func (w *worker) leave() {
+	w.stop.Exit = "not ended"
+	w.stop.Survivors = append(w.stop.Survivors, Survivor{PID: w.pid(), What: w.id + ": " + w.unkillable().Error()})
+	w.noteStop(w.unkillable())
+	w.move(Stopped, "left alone")
+}
+
+func (w *worker) unkillable() error {
+	return fmt.Errorf("PID %d is still there %v after KILL", w.pid(), killWait)
 }
 
 // signal tolerates only that the process is gone already.
@@ -304,11 +342,13 @@ func (w *worker) onTimer(what timerKind) {
 	case what == readyTimer && w.state == Starting:
 		w.onReadyTimeout()
 	case what == stacksTimer && w.state == Starting:
-		w.failReadyTimeout()
-	case what == killTimer && w.state == Starting:
+		w.fail(w.readyTimeout())
+	case what == silentTimer && w.state == Starting:
 		w.fail(errors.New("its ready channel closed, but it did not end"))
 	case what == killTimer && w.state == Stopping:
 		w.kill()
+	case what == goneTimer && w.state == Stopping:
+		w.onUnkillable()
 	case what == backoffTimer && w.state == Backoff:
 		w.enterPending("restart")
 	}
@@ -317,15 +357,18 @@ func (w *worker) onTimer(what timerKind) {
 // onReadyTimeout has the process write its stacks, so that the error can show
 // where it hangs. Nothing tells when they are written, so it gets some time.
 func (w *worker) onReadyTimeout() {
+	// Noted before: it may not know the signal yet, and end by it.
+	w.failure = w.newFailure(w.readyTimeout())
+	w.message = w.failure.Reason
 	if err := w.process.DumpStacks(); err != nil {
-		w.failReadyTimeout()
+		w.fail(w.readyTimeout())
 		return
 	}
 	w.setTimer(stacksTimer, 200*time.Millisecond)
 }
 
-func (w *worker) failReadyTimeout() {
-	w.fail(fmt.Errorf("%w within %v", ErrReadyTimeout, w.opts.ReadyTimeout))
+func (w *worker) readyTimeout() error {
+	return fmt.Errorf("%w within %v", ErrReadyTimeout, w.opts.ReadyTimeout)
 }
 
 // onExit follows the end of the process, asked for or not.
@@ -344,9 +387,6 @@ func (w *worker) onExit() {
 	w.cancel()
 	w.stopTimers()
 	w.dropSlot()
-	if w.client != nil {
-		w.client.Close()
-	}
 	w.stop.Exit = w.lastExit
 	w.move(Releasing, w.lastExit)
 	w.release(asked)
@@ -363,10 +403,14 @@ func (w *worker) release(asked bool) {
 	if !asked {
 		grace = 0 // these have lost their leader: nothing is left to wait for
 	}
-	go func(incarnation uint64, attempt int, process Process) {
+	go func(incarnation uint64, attempt int, process Process, failed bool) {
 		left, err := w.freeResources(ctx, process, grace)
-		w.send(released{incarnation, attempt, left, err})
-	}(w.incarnation, w.attempt, w.process)
+		var output []string
+		if failed {
+			output = process.Tail()
+		}
+		w.send(released{incarnation, attempt, output, left, err})
+	}(w.incarnation, w.attempt, w.process, w.failure != nil)
 }
 
 func (w *worker) freeResources(ctx context.Context, process Process, grace time.Duration) ([]Survivor, error) {
@@ -389,22 +433,36 @@ func (w *worker) freeResources(ctx context.Context, process Process, grace time.
 // onReleased goes on to what the worker is for.
 func (w *worker) onReleased(e released) {
 	w.stop.Survivors = append(w.stop.Survivors, e.left...)
-	if w.failure != nil && w.failure.Output == nil {
-		w.failure.Output = w.process.Tail()
+	if w.failure != nil && e.output != nil {
+		failure := *w.failure // others read the one that is published
+		failure.Output = e.output
+		w.failure = &failure
 	}
 	switch {
 	case w.purpose == toStop:
 		w.noteStop(e.err)
 		w.move(Stopped, "released")
+	case e.err != nil && !w.pool.started.Load():
+		w.onHeld(e.err)
 	case e.err != nil:
 		w.onBlocked(e.err)
 	case w.state == Blocked:
+		w.restarts++
 		w.enterPending("port is free")
 	case w.failure != nil:
 		w.onStartFailure()
 	default:
 		w.restart(w.message)
 	}
+}
+
+// onHeld is a port that does not come free while the pool starts, which must
+// not wait for others without limit.
+func (w *worker) onHeld(err error) {
+	if w.failure == nil {
+		w.failure = w.newFailure(err)
+	}
+	w.onStartFailure()
 }
 
 // onBlocked waits for a port that somebody else holds. It asks on, because
@@ -461,6 +519,9 @@ func (w *worker) restart(reason string) {
 
 func (w *worker) giveUp(reason string) {
 	w.message = reason
+	if w.failure == nil { // it had been ready
+		w.failure = w.newFailure(errors.New(reason))
+	}
 	w.move(Failed, reason)
 	w.pool.calls.changed()
 }

@@ -30,6 +30,12 @@ func Check(ctx context.Context, host string, port int) error {
 	if err != nil {
 		return unresolved(host, port, err)
 	}
+	return checkAll(ctx, addrs, port)
+}
+
+// checkAll wants the port on every address that is one of this machine, and
+// one of them at least.
+func checkAll(ctx context.Context, addrs []netip.Addr, port int) error {
 	var notLocal error
 	free := false
 	for _, addr := range addrs {
@@ -38,7 +44,7 @@ func Check(ctx context.Context, host string, port int) error {
 		case err == nil:
 			free = true
 		case errors.Is(err, ErrBadAddress):
-			notLocal = err // of a name with several addresses, one will do
+			notLocal = err
 		default:
 			return err
 		}
@@ -96,21 +102,11 @@ func FreePorts(host string, n int) ([]int, error) {
 		}
 		held = append(held, l)
 		port := l.Addr().(*net.TCPAddr).Port
-		if others(ctx, addrs[1:], port) {
+		if err := checkAll(ctx, addrs[1:], port); err == nil || errors.Is(err, ErrBadAddress) {
 			ports = append(ports, port)
 		}
 	}
 	return ports, nil
-}
-
-// others says whether the port is free on the further addresses of a name.
-func others(ctx context.Context, addrs []netip.Addr, port int) bool {
-	for _, addr := range addrs {
-		if err := probe(ctx, addr, port); err != nil && !errors.Is(err, ErrBadAddress) {
-			return false
-		}
-	}
-	return true
 }
 
 // CheckRange returns nil when the n ports from base on are ports.

@@ -262,13 +262,23 @@ func TestFreePorts(t *testing.T) {
 	}
 }
 
-func TestFreePortsSkipsWhatOthersHold(t *testing.T) {
-	_, port := listenOn(t, "tcp4", "127.0.0.1")
-	if others(soon(t), []netip.Addr{netip.MustParseAddr("192.0.2.1"), netip.MustParseAddr("127.0.0.1")}, port) {
-		t.Errorf("port %d is not free on 127.0.0.1", port)
-	}
-	if !others(soon(t), []netip.Addr{netip.MustParseAddr("192.0.2.1")}, port) {
-		t.Error("an address of another machine holds nothing here")
+// TestCheckAll: the addresses that a name can have.
+func TestCheckAll(t *testing.T) {
+	_, taken := listenOn(t, "tcp4", "127.0.0.1")
+	free := freePort(t, "127.0.0.1")
+	local, foreign := netip.MustParseAddr("127.0.0.1"), netip.MustParseAddr("192.0.2.1")
+	for name, tt := range map[string]struct {
+		addrs []netip.Addr
+		port  int
+		want  error
+	}{
+		"one of them is local, free":   {[]netip.Addr{foreign, local}, free, nil},
+		"one of them is local, in use": {[]netip.Addr{foreign, local}, taken, ErrInUse},
+		"none is local":                {[]netip.Addr{foreign, foreign}, free, ErrBadAddress},
+	} {
+		if err := checkAll(soon(t), tt.addrs, tt.port); !errors.Is(err, tt.want) {
+			t.Errorf("%s: got %v, want %v", name, err, tt.want)
+		}
 	}
 }
 

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"slices"
 	"syscall"
 	"testing"
 	"time"
@@ -35,6 +36,21 @@ func TestEnd(t *testing.T) {
 			}
 			mustAlive(t, f.id, false)
 		})
+	}
+}
+
+// TestLadder: who wants no grace does not want a reaction to TERM either.
+func TestLadder(t *testing.T) {
+	for _, tt := range []struct {
+		opts EndOptions
+		want []rung
+	}{
+		{EndOptions{}, []rung{{syscall.SIGKILL, "KILL", 5 * time.Second}}},
+		{EndOptions{Grace: 1, KillWait: 2}, []rung{{syscall.SIGTERM, "TERM", 1}, {syscall.SIGKILL, "KILL", 2}}},
+	} {
+		if got := tt.opts.ladder(); !slices.Equal(got, tt.want) {
+			t.Errorf("%+v: %+v, want %+v", tt.opts, got, tt.want)
+		}
 	}
 }
 

@@ -9,7 +9,7 @@ import (
 func TestMarkerDuringExec(t *testing.T) {
 	run := newRun()
 	const again = `n=$(($1 - 1)); [ $n -eq 0 ] || exec /bin/sh -c "$0" "$0" $n`
-	loop := exec.Command("/bin/sh", "-c", again, again, "400")
+	loop := exec.Command("/bin/sh", "-c", again, again, "200")
 	loop.Env = []string{RunIDEnv + "=" + run, WorkerIDEnv + "=w"}
 	if err := loop.Start(); err != nil {
 		t.Fatal(err)

@@ -30,7 +30,9 @@ var fixtures = map[string]func(){
 	"group-child":    func() { ready(spawn("sleep", false)) },
 	"stubborn-child": func() { ready(spawn("ignore-term", false)) },
 	"ten-children":   tenChildren,
-	"respawn":        respawn,
+	"respawn":        func() { respawn(true) },
+	"respawn-here":   func() { respawn(false) },
+	"heir":           func() { ready(spawn("respawn-here", false)) },
 	"headless":       headless,
 	"end":            endFromOutside,
 	"scan":           scanFromOutside,
@@ -94,13 +96,13 @@ func tenChildren() {
 	ready(pids...)
 }
 
-// respawn leaves a successor when it is told to end.
-func respawn() {
+// respawn leaves a successor when it is told to end, in its group or not.
+func respawn(session bool) {
 	told := make(chan os.Signal, 1)
 	signal.Notify(told, syscall.SIGTERM)
 	ready()
 	<-told
-	spawn("sleep", true)
+	spawn("sleep", session)
 	os.Exit(0)
 }
 

@@ -20,7 +20,9 @@ const maxRounds = 32
 //
 // It returns what became of each process, and those that live. Only no
 // survivors and no error mean that nothing of the run is left, as far as the
-// caller may see. Two calls at once do each other no harm.
+// caller may see, and but for a process whose parent forked it and ended while
+// the last look was under way; a second call finds it. Two calls at once do
+// each other no harm.
 func EndRun(ctx context.Context, runID string, except func(ID) bool, opts EndOptions) ([]Ended, []Process, error) {
 	var left []Process
 	find := func(ctx context.Context) ([]Target, error) {

@@ -136,6 +136,26 @@ func TestEndGroup(t *testing.T) {
 	mustAlive(t, child, false)
 }
 
+// TestEndGroupOfSuccessors: a member born after the leader's end is one still.
+func TestEndGroupOfSuccessors(t *testing.T) {
+	leader, child, _ := leaderGone(t, "heir")
+	started, err := StartedAt(child)
+	if err != nil {
+		t.Fatal(err)
+	}
+	at := started.Add(10 * time.Millisecond)
+	for time.Since(at) < 20*time.Millisecond {
+		continue // until the kernel's ticks tell the successor from the child
+	}
+	ended, err := EndGroup(soon(t), leader, at, patient)
+	if err != nil || len(ended) != 2 {
+		t.Errorf("%+v, %v; want the child and its successor", ended, err)
+	}
+	if members, err := groupMembers(soon(t), leader.PID); err != nil || len(members) > 0 {
+		t.Errorf("left: %v, %v", members, err)
+	}
+}
+
 // TestEndGroupOfAReusedNumber: every member is younger than the leader's end,
 // so the number has gone to another group meanwhile.
 func TestEndGroupOfAReusedNumber(t *testing.T) {

@@ -148,18 +148,25 @@ func (s scanner) inspect(ctx context.Context, pid int) (p Process, unreadable bo
 
 // readMarker reads the marker of a process. In the middle of execve(2) a
 // process shows no arguments, no environment or neither, for an instant of
-// which nobody tells when it is over: it is looked at again after a pause.
+// which nobody tells when it is over. What is missing is looked for again
+// until the memory that it lies in was the same before and after the look.
 func readMarker(ctx context.Context, pid int, withEnv bool) (args []string, m Marker, unreadable bool, err error) {
-	for range 100 {
+	var before layout
+	for range 50 {
 		var env []string
 		args, env, unreadable, err = readMarkerNow(ctx, pid, withEnv)
 		if err != nil {
 			return nil, Marker{}, unreadable, exceptPermission(err)
 		}
 		m = ParseMarker(args, env)
-		if unreadable || m.Condemns || len(args) > 0 && (env != nil || !withEnv) || !inExec(pid, args, env) {
+		if unreadable || m.Condemns || len(args) > 0 && (env != nil || !withEnv) {
 			break
 		}
+		after, ok := memoryOf(pid)
+		if !ok || after.envEnd != 0 && after == before {
+			break
+		}
+		before = after
 		time.Sleep(time.Millisecond)
 	}
 	return args, m, unreadable && !m.Condemns && len(args) > 0, nil
@@ -186,15 +193,14 @@ func readMarkerNow(ctx context.Context, pid int, withEnv bool) (args, env []stri
 	return args, env, false, err
 }
 
-// inExec says that what was not there should have been. Both may be truly
-// empty, and are for those that have no memory any more.
-func inExec(pid int, args, env []string) bool {
+// memoryOf says where arguments and environment lie, if the process has any
+// memory: kernel threads and those on their way out do not.
+func memoryOf(pid int) (layout, bool) {
 	st, err := readStat(pid)
 	if err != nil || st.kernel || st.leaving || st.state.IsDead() {
-		return false
+		return layout{}, false
 	}
-	m := st.memory
-	return m.envEnd == 0 || len(args) == 0 && m.argEnd > m.argStart || env == nil && m.envEnd > m.envStart
+	return st.memory, true
 }
 
 func exceptPermission(err error) error {

@@ -1,5 +1,6 @@
 """How a worker ends: asked to, left alone, or by accident."""
 
+import contextlib
 import os
 import signal
 import sys
@@ -8,7 +9,7 @@ from pathlib import Path
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
-from worker_process import PATIENCE, Death, request
+from worker_process import PATIENCE, Death, Failed, eventually, request
 
 NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
 linux = pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
@@ -69,7 +70,8 @@ def test_term_lets_a_running_call_finish(start_adapter, fifo):
 def refused(worker):
     # The server closes its listener a moment after it said NOT_SERVING.
     for _ in range(10_000):
-        worker.call("gate", timeout=PATIENCE, wrong="parameter")
+        with contextlib.suppress(Failed):
+            worker.call("gate", timeout=PATIENCE, wrong="parameter")
 
 
 def test_stream_finishes_after_term(start):
@@ -158,10 +160,11 @@ def test_lifeline_ends_the_whole_group(start):
 
 def test_lifeline_beside_a_hanging_tool(start):
     worker = start().ready()
-    worker.stub.ExecuteTool.future(request("hang", {}))
+    running = worker.stub.ExecuteTool.future(request("hang", {}))
     worker.call("ping")
     worker.cut_lifeline()
     assert worker.wait() == -signal.SIGKILL
+    assert running.exception(PATIENCE) is not None
 
 
 def test_a_sibling_does_not_hold_the_lifeline(start):
@@ -224,14 +227,14 @@ def test_exit(start):
 @pytest.mark.parametrize("hold_gil", [False, True])
 def test_stacks_on_sigusr1(start, hold_gil):
     worker = start().ready()
-    worker.stub.ExecuteTool.future(request("hang", {"hold_gil": hold_gil}))
-    dumps = 0
-    while "in hang" not in worker.errors.read_text():
-        # The main thread's outermost frame is the last line of a dump. One
-        # after the other: a dump reads stacks that may move under it.
+    running = worker.stub.ExecuteTool.future(request("hang", {"hold_gil": hold_gil}))
+    for dumps in range(1, 100):
+        # One dump after the other, because a dump reads stacks that may move
+        # under it. The main thread's outermost frame is its last line.
         worker.process.send_signal(signal.SIGUSR1)
-        dumps += 1
-        while worker.errors.read_text().count("in <module>") < dumps:
-            assert worker.process.poll() is None, worker.errors.read_text()
+        assert eventually(lambda: worker.errors.read_text().count("in <module>") >= dumps)  # noqa: B023
+        if "in hang" in worker.errors.read_text():
+            break
+    assert "in hang" in worker.errors.read_text() and not running.done()
     if not hold_gil:
         assert worker.call("ping") == "pong"

@@ -10,11 +10,10 @@ import sys
 import grpc
 import pytest
 from grpc_health.v1 import health_pb2
-from worker_process import ENTRY, Failed
+from worker_process import ENTRY, Failed, eventually
 
 from snakepit import bridge_pb2
 
-LINUX = sys.platform == "linux"
 HELLO = """
 from snakepit import Adapter, tool
 
@@ -91,12 +90,8 @@ def test_ready_file(start, tmp_path):
     ready_file = tmp_path / "ready"
     ready_file.touch()  # as the stock host does: empty means "not yet"
     worker = start(environment={"SNAKEPIT_READY_FILE": str(ready_file)}, channels=False)
-    death = os.pidfd_open(worker.pid) if LINUX else None
-    while not (text := ready_file.read_text()):
-        assert worker.process.poll() is None, worker.errors.read_text()
-    if death is not None:
-        os.close(death)
-    worker.connect(int(text))
+    assert eventually(lambda: ready_file.read_text() or worker.process.poll() is not None)
+    worker.connect(int(ready_file.read_text()))
     assert worker.call("ping") == "pong"
     assert [path.name for path in tmp_path.iterdir() if path.name.startswith("ready")] == ["ready"]
 

@@ -1,5 +1,7 @@
 import threading
 
+from worker_process import eventually
+
 from snakepit import bridge_pb2, telemetry
 
 
@@ -66,8 +68,7 @@ def test_streams_end():
     threads = [threading.Thread(target=lambda i=i: events[i].extend(streams[i])) for i in range(2)]
     for thread in threads:
         thread.start()
-    while len(hub._listeners) < 2:
-        pass
+    assert eventually(lambda: len(hub._listeners) == 2)
     hub.span("ping", "id-1").end(failed=True)
     first.left()
     threads[0].join()

@@ -148,6 +148,15 @@ def request(tool, values, binary=None, session=""):
     return message
 
 
+def eventually(condition):
+    """Polls for what has no event, a file's content say; returns what the
+    condition said at last."""
+    end = time.monotonic() + PATIENCE
+    while not (found := condition()) and time.monotonic() < end:
+        time.sleep(0.005)
+    return found
+
+
 def kill_marked(run_id):
     """Kills what still carries this run's marker in its environment (Linux)."""
     marker = f"SNAKEPIT_RUN_ID={run_id}".encode()
@@ -170,11 +179,9 @@ class Death:
             dead = bool(select.select([self._handle], [], [], PATIENCE)[0])
             os.close(self._handle)
             return dead
-        for _ in range(PATIENCE * 100):  # macOS has no event for it in Python
-            shown = subprocess.run(
-                ["ps", "-o", "state=", "-p", str(self._pid)], capture_output=True, check=False
-            )
-            if shown.stdout.strip() in (b"", b"Z"):
-                return True
-            time.sleep(0.01)
-        return False
+        return eventually(self._gone)
+
+    def _gone(self):
+        command = ["ps", "-o", "state=", "-p", str(self._pid)]
+        shown = subprocess.run(command, capture_output=True, check=False).stdout
+        return shown.strip()[:1] in (b"", b"Z")

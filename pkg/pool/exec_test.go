@@ -1,0 +1,398 @@
+package pool
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"os"
+	"strconv"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/snakepit-dev/snakepit/pkg/portcheck"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
+
+// memory is an Output that keeps everything, and wakes those who wait for a
+// line.
+type memory struct {
+	mu     sync.Mutex // guards text and more
+	text   bytes.Buffer
+	more   chan struct{} // closed and replaced at each write
+	closed chan struct{}
+}
+
+func newMemory() *memory { return &memory{more: make(chan struct{}), closed: make(chan struct{})} }
+
+func (m *memory) Write(p []byte) (int, error) {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	close(m.more)
+	m.more = make(chan struct{})
+	return m.text.Write(p)
+}
+
+func (m *memory) Close() error { close(m.closed); return nil }
+
+func (m *memory) Tail() []string { return m.lines() }
+
+func (m *memory) lines() []string {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	return strings.Split(strings.TrimSuffix(m.text.String(), "\n"), "\n")
+}
+
+// launched is a process of a test, and what it printed.
+type launched struct {
+	*child
+	output *memory
+}
+
+// rig makes a launcher whose workers play a role, and closes it in the end.
+func rig(t *testing.T, role string) (*ExecLauncher, chan *memory) {
+	t.Helper()
+	outputs := make(chan *memory, 100)
+	l, err := NewExecLauncher(roleCommand(role), func(Spec) (Output, error) {
+		m := newMemory()
+		outputs <- m
+		return m, nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		if err := l.Close(); err != nil {
+			t.Error(err)
+		}
+	})
+	return l, outputs
+}
+
+func roleCommand(role string) func(Spec) Command {
+	return func(s Spec) Command {
+		self, err := os.Executable()
+		if err != nil {
+			self = os.Args[0]
+		}
+		return Command{Path: self, Env: append(os.Environ(),
+			roleEnv+"="+role, portEnv+"="+strconv.Itoa(s.Port), "GORACE=atexit_sleep_ms=0")}
+	}
+}
+
+// launch launches one worker, which is killed and waited for in the end.
+func launch(t *testing.T, role string, port int) launched {
+	t.Helper()
+	l, outputs := rig(t, role)
+	return launchWith(t, l, outputs, port)
+}
+
+func launchWith(t *testing.T, l *ExecLauncher, outputs chan *memory, port int) launched {
+	t.Helper()
+	p, err := l.Launch(t.Context(), Spec{Worker: "default-0", Port: port})
+	if err != nil {
+		t.Fatal(err)
+	}
+	c := p.(*child)
+	t.Cleanup(func() {
+		_ = c.SignalGroup(syscall.SIGKILL)
+		await(t, c.done)
+		if _, err := c.EndGroup(context.Background(), 0); err != nil {
+			t.Error(err)
+		}
+		_ = c.ready.Close()
+		await(t, c.printed)
+	})
+	return launched{c, <-outputs}
+}
+
+// soon is the time within which anything happens that works at all.
+func soon(t *testing.T) context.Context {
+	ctx, cancel := context.WithTimeout(context.Background(), 60*time.Second)
+	t.Cleanup(cancel)
+	return ctx
+}
+
+func await(t *testing.T, done <-chan struct{}) {
+	t.Helper()
+	select {
+	case <-done:
+	case <-soon(t).Done():
+		t.Fatal("it takes for ever")
+	}
+}
+
+// word waits for a line "what NUMBER" and returns the number.
+func (p launched) word(t *testing.T, what string) int {
+	t.Helper()
+	for {
+		p.output.mu.Lock()
+		more := p.output.more
+		p.output.mu.Unlock()
+		for _, line := range p.output.lines() {
+			if text, found := strings.CutPrefix(line, what+" "); found {
+				number, err := strconv.Atoi(text)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return number
+			}
+		}
+		await(t, more)
+	}
+}
+
+func mustBeReady(t *testing.T, p launched) {
+	t.Helper()
+	said, err := p.Readiness(soon(t))
+	if err != nil || !said.Ready || said.PID != p.ID().PID {
+		t.Fatalf("PID %d says %+v, %v", p.ID().PID, said, err)
+	}
+}
+
+// hold opens a living process, so that its end can be waited for.
+func hold(t *testing.T, pid int) *procscan.Handle {
+	t.Helper()
+	id, err := procscan.Lookup(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	h, err := procscan.Open(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = h.Close() })
+	return h
+}
+
+func freePort(t *testing.T) int {
+	t.Helper()
+	ports, err := portcheck.FreePorts("127.0.0.1", 1)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return ports[0]
+}
+
+func TestLaunchServeStop(t *testing.T) {
+	port := freePort(t)
+	p := launch(t, "serve", port)
+	mustBeReady(t, p)
+	conn, err := net.Dial("tcp", fmt.Sprintf("127.0.0.1:%d", port))
+	if err != nil {
+		t.Fatal(err)
+	}
+	conn.Close()
+	if alive, err := p.ID().Alive(); !alive || err != nil {
+		t.Errorf("its identity %+v: alive %v, %v", p.ID(), alive, err)
+	}
+	if pgid, err := syscall.Getpgid(p.ID().PID); err != nil || pgid != p.ID().PID {
+		t.Errorf("it is in group %d, %v; want one of its own", pgid, err)
+	}
+	if err := p.SignalGroup(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	await(t, p.Done())
+	if got := p.Exit(); got != (Exit{}) {
+		t.Errorf("it ended by %s, want exit 0", got)
+	}
+	if left, err := p.EndGroup(soon(t), time.Minute); len(left) != 0 || err != nil {
+		t.Errorf("left in its group: %+v, %v", left, err)
+	}
+}
+
+// Nothing of the process is signalled once its number may be another's.
+func TestSignalAfterTheEnd(t *testing.T) {
+	p := launch(t, "serve", 0)
+	mustBeReady(t, p)
+	_ = p.SignalGroup(syscall.SIGKILL)
+	await(t, p.Done())
+	if err := p.SignalGroup(syscall.SIGTERM); !errors.Is(err, procscan.ErrGone) {
+		t.Errorf("SignalGroup: %v", err)
+	}
+	if err := p.DumpStacks(); !errors.Is(err, procscan.ErrGone) {
+		t.Errorf("DumpStacks: %v", err)
+	}
+}
+
+func TestExitIsReported(t *testing.T) {
+	for _, tt := range []struct {
+		role   string
+		signal syscall.Signal
+		want   Exit
+		text   string
+	}{
+		{"die-early", 0, Exit{Code: 3}, "exit 3"},
+		{"serve", syscall.SIGTERM, Exit{}, "exit 0"},
+		{"only-term", syscall.SIGTERM, Exit{Signal: syscall.SIGTERM}, "SIGTERM"},
+		{"only-lifeline", syscall.SIGKILL, Exit{Signal: syscall.SIGKILL}, "SIGKILL"},
+	} {
+		t.Run(tt.text, func(t *testing.T) {
+			p := launch(t, tt.role, 0)
+			if tt.signal != 0 {
+				mustBeReady(t, p)
+				if err := p.SignalGroup(tt.signal); err != nil {
+					t.Fatal(err)
+				}
+			}
+			await(t, p.Done())
+			if got := p.Exit(); got != tt.want || got.String() != tt.text {
+				t.Errorf("got %s, want %s", got, tt.text)
+			}
+		})
+	}
+}
+
+func TestEarlyDeathLeavesItsWords(t *testing.T) {
+	p := launch(t, "die-early", 0)
+	if _, err := p.Readiness(soon(t)); !errors.Is(err, errNoReadiness) {
+		t.Errorf("readiness: %v", err)
+	}
+	await(t, p.Done())
+	if p.ID().PID == 0 {
+		t.Error("it has no PID")
+	}
+	want := []string{"importing", "ModuleNotFoundError: no module named 'numpy'"}
+	if diff := cmp.Diff(want, p.Tail()); diff != "" {
+		t.Errorf("tail (-want +got):\n%s", diff)
+	}
+}
+
+func TestHalfAReadyLineIsAnError(t *testing.T) {
+	p := launch(t, "half-line", 0)
+	if said, err := p.Readiness(soon(t)); err == nil || errors.Is(err, errNoReadiness) {
+		t.Errorf("got %+v, %v; want that it cannot be used", said, err)
+	}
+}
+
+// The line is the word, not the end of the channel: a child that the worker
+// forked before may keep it open.
+func TestReadyWhileAChildKeepsTheChannel(t *testing.T) {
+	p := launch(t, "keep-channel", 0)
+	mustBeReady(t, p)
+	hold(t, p.word(t, "child"))
+}
+
+func TestReadinessEndsWithItsContext(t *testing.T) {
+	p := launch(t, "child", 0) // says nothing
+	ctx, cancel := context.WithCancelCause(t.Context())
+	why := errors.New("enough")
+	time.AfterFunc(10*time.Millisecond, func() { cancel(why) })
+	if _, err := p.Readiness(ctx); !errors.Is(err, why) {
+		t.Errorf("got %v, want %v", err, why)
+	}
+}
+
+// A worker that closes its output is neither ended nor taken for ended.
+func TestClosedOutput(t *testing.T) {
+	p := launch(t, "close-output", 0)
+	mustBeReady(t, p)
+	await(t, p.output.closed)
+	select {
+	case <-p.Done():
+		t.Fatalf("it ended: %s", p.Exit())
+	default:
+	}
+	_ = p.SignalGroup(syscall.SIGTERM)
+	await(t, p.Done())
+	if got := p.Exit(); got != (Exit{}) {
+		t.Errorf("it ended by %s, want exit 0", got)
+	}
+}
+
+func TestNoOutputIsLost(t *testing.T) {
+	p := launch(t, "flood", 0)
+	await(t, p.Done())
+	await(t, p.output.closed)
+	if got := p.Exit(); got != (Exit{}) {
+		t.Errorf("it ended by %s, want exit 0", got)
+	}
+	lines := p.output.lines()
+	if len(lines) != floodLines {
+		t.Fatalf("%d lines arrived, %d were printed", len(lines), floodLines)
+	}
+	for i, line := range lines {
+		if line != floodLine(i) {
+			t.Fatalf("line %d is %q", i, line)
+		}
+	}
+}
+
+// fullDisk is an Output that takes nothing.
+type fullDisk struct{ *memory }
+
+func (fullDisk) Write([]byte) (int, error) { return 0, syscall.ENOSPC }
+
+// A worker whose log cannot be written prints on, and does not get a broken
+// pipe for it.
+func TestWorkerOutlivesItsLog(t *testing.T) {
+	l, err := NewExecLauncher(roleCommand("flood"), func(Spec) (Output, error) { return fullDisk{newMemory()}, nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, err := l.Launch(t.Context(), Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.(*child).ready.Close()
+	await(t, p.Done())
+	await(t, p.(*child).printed)
+	if got := p.Exit(); got != (Exit{}) {
+		t.Errorf("it ended by %s, want exit 0", got)
+	}
+}
+
+func TestLaunchErrors(t *testing.T) {
+	noDisk := errors.New("no log")
+	output := newMemory()
+	for _, tt := range []struct {
+		name    string
+		command func(Spec) Command
+		output  func(Spec) (Output, error)
+		want    error
+	}{
+		{"no such program", func(Spec) Command { return Command{Path: "/does/not/exist"} }, func(Spec) (Output, error) { return output, nil }, os.ErrNotExist},
+		{"no output", roleCommand("serve"), func(Spec) (Output, error) { return nil, noDisk }, noDisk},
+	} {
+		t.Run(tt.name, func(t *testing.T) {
+			l, err := NewExecLauncher(tt.command, tt.output)
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer l.Close()
+			p, err := l.Launch(t.Context(), Spec{Worker: "default-0"})
+			if !errors.Is(err, tt.want) || p != nil {
+				t.Errorf("got %v, %v; want %v", p, err, tt.want)
+			}
+		})
+	}
+	await(t, output.closed) // the output of what was not launched
+}
+
+// Workers that share one environment do not write into each other's.
+func TestEnvironmentIsCopied(t *testing.T) {
+	shared := append(make([]string, 0, 8), "A=1")
+	l, err := NewExecLauncher(func(Spec) Command { return Command{Path: "/bin/true", Env: shared} },
+		func(Spec) (Output, error) { return newMemory(), nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer l.Close()
+	p, err := l.Launch(t.Context(), Spec{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer p.(*child).ready.Close()
+	await(t, p.Done())
+	await(t, p.(*child).printed)
+	if beyond := shared[:2][1]; beyond != "" {
+		t.Errorf("%q was written behind the caller's environment", beyond)
+	}
+}
