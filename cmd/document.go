@@ -3,6 +3,7 @@ package cmd
 import (
 	"encoding/json"
 	"io"
+	"math"
 	"time"
 
 	"github.com/snakepit-dev/snakepit/internal/control/controlpb"
@@ -102,11 +103,14 @@ func (run *runStatus) measure(now time.Time) {
 			}
 			w.UptimeSeconds = max(0, now.Sub(w.startedAt).Seconds())
 			if w.UptimeSeconds > 0 {
-				w.CPUPercent = 100 * w.cpuSeconds / w.UptimeSeconds
+				w.CPUPercent = percent(w.cpuSeconds, w.UptimeSeconds)
 			}
 		}
 	}
 }
+
+// percent is part of whole, to a tenth of a percent.
+func percent(part, whole float64) float64 { return math.Round(1000*part/whole) / 10 }
 
 func printJSON(w io.Writer, document any) error {
 	encoder := json.NewEncoder(w)

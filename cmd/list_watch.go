@@ -16,6 +16,9 @@ import (
 func (o *listOptions) runWatch(ctx context.Context) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
+	if screenOf(o.env.Out).terminal() {
+		defer fmt.Fprintln(o.env.Out) // the prompt does not follow the ^C
+	}
 	tick := time.NewTicker(o.interval)
 	defer tick.Stop()
 	cpu := &cpuMeter{}
@@ -127,7 +130,7 @@ func (m *cpuMeter) measure(runs []*runStatus) {
 				now[key] = cpuSample{w.cpuSeconds, run.askedAt}
 				before, known := m.last[key]
 				if passed := run.askedAt.Sub(before.at).Seconds(); known && passed > 0 && w.PID > 0 {
-					w.CPUPercent = max(0, 100*(w.cpuSeconds-before.seconds)/passed)
+					w.CPUPercent = max(0, percent(w.cpuSeconds-before.seconds, passed))
 				}
 			}
 		}

@@ -32,6 +32,7 @@ func (o *logsOptions) runFollow(ctx context.Context, found rundir.Found, folder 
 			close(ended)
 		}
 	}()
+	left := readerLeft(o.env.Out)
 	follower := &logFollower{logFolder: folder, tails: map[string]*tail{}}
 	defer follower.close()
 	lines, err := follower.begin(int(o.lines))
@@ -44,6 +45,8 @@ func (o *logsOptions) runFollow(ctx context.Context, found rundir.Found, folder 
 		}
 		select {
 		case <-ctx.Done():
+			return nil
+		case <-left:
 			return nil
 		case <-ended:
 			lines, err := follower.finish()

@@ -243,6 +243,35 @@ func TestLogsReaderLeft(t *testing.T) {
 	}
 }
 
+// TestLogsFollowReaderLeft: it ends although nothing is printed any more.
+func TestLogsFollowReaderLeft(t *testing.T) {
+	stateHome(t)
+	write(t, holdRun(t, rundir.Record{State: rundir.StateRunning}, "demo"), "a-0", "one\n")
+	reader, writer, err := os.Pipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer writer.Close()
+	done := make(chan error, 1)
+	go func() {
+		c := newLogs(&Env{Out: writer, Err: &bytes.Buffer{}, Now: time.Now})
+		c.SetArgs([]string{"-f"})
+		done <- c.ExecuteContext(t.Context())
+	}()
+	if _, err := reader.Read(make([]byte, 100)); err != nil {
+		t.Fatal(err)
+	}
+	reader.Close()
+	select {
+	case err := <-done:
+		if err != nil {
+			t.Error(err)
+		}
+	case <-time.After(10 * time.Second):
+		t.Fatal("it does not end")
+	}
+}
+
 func texts(lines []rundir.LogLine) []string {
 	out := []string{}
 	for _, line := range lines {

@@ -89,32 +89,38 @@ func stoppedLine(s *styles, worker string, pid int, exit, signal string, took ti
 }
 
 // printSummary says what was found when everything was stopped, and fails when
-// anything was.
+// anything was, or when anything went wrong on the way.
 func printSummary(env *Env, runID string, summary *controlpb.StopSummary) error {
 	styles := newStyles(env.Err)
-	if guard := summary.Guard; guard == nil {
+	guard := summary.GetGuard()
+	switch {
+	case guard == nil:
 		fmt.Fprintln(env.Err, styles.warn.Render("the guard did not answer; the supervisor's own look stands alone"))
-	} else if len(guard.Found) > 0 {
-		fmt.Fprintln(env.Err, styles.warn.Render(fmt.Sprintf(
-			"the guard found %d orphaned processes: PID %v; this indicates a bug in the normal shutdown; killed %d", len(guard.Found), guard.Found, len(guard.Killed))))
+	case len(guard.Found) > 0:
+		fmt.Fprintln(env.Err, styles.warn.Render(fmt.Sprintf("the guard found %d orphaned processes and killed %d: PID %v; this indicates a bug in the normal shutdown",
+			len(guard.Found), len(guard.Killed), guard.Found)))
 	}
-	left := summary.Survivors
-	for _, pid := range summary.GetGuard().GetSurvivors() {
-		left = append(left, &controlpb.Survivor{Pid: pid, What: "the guard could not end it"})
+	left := 0
+	complain := func(format string, args ...any) {
+		left++
+		fmt.Fprintln(env.Err, styles.bad.Render("✗ "+fmt.Sprintf(format, args...)))
 	}
-	for _, text := range summary.GetGuard().GetErrors() {
-		left = append(left, &controlpb.Survivor{What: text})
-	}
-	if len(left) == 0 {
-		fmt.Fprintf(env.Err, "%s  run %s stopped. No orphaned processes.\n", styles.state("stopped"), styles.title.Render(runID))
-		return nil
-	}
-	for _, survivor := range left {
-		if survivor.Pid != 0 {
-			fmt.Fprintln(env.Err, styles.bad.Render(fmt.Sprintf("✗ survivor: PID %d: %s", survivor.Pid, survivor.What)))
+	for _, survivor := range summary.Survivors {
+		if survivor.Pid == 0 {
+			complain("%s", survivor.What)
 			continue
 		}
-		fmt.Fprintln(env.Err, styles.bad.Render("✗ not free: "+survivor.What))
+		complain("survivor: PID %d: %s", survivor.Pid, survivor.What)
 	}
-	return failf(exitFailed, "look at them: ps -o pid,ppid,stat,args -p PID; end them: kill -9 PID", "run %q stopped, but %d things of it are left", runID, len(left))
+	for _, pid := range guard.GetSurvivors() {
+		complain("survivor: PID %d: the guard could not end it", pid)
+	}
+	for _, text := range append(summary.Errors, guard.GetErrors()...) {
+		complain("%s", text)
+	}
+	if left > 0 {
+		return failf(exitFailed, "look at what is left: ps -o pid,ppid,stat,args -p PID; end it: kill -9 PID", "run %q stopped, but not cleanly: see the %d lines above", runID, left)
+	}
+	fmt.Fprintf(env.Err, "%s  run %s stopped. No orphaned processes.\n", styles.state("stopped"), styles.title.Render(runID))
+	return nil
 }

@@ -11,6 +11,7 @@ import (
 	"unicode"
 
 	"github.com/charmbracelet/x/ansi"
+	"golang.org/x/sys/unix"
 	"golang.org/x/term"
 )
 
@@ -41,6 +42,33 @@ func unlessReaderLeft(err error) error {
 		return nil
 	}
 	return err
+}
+
+// readerLeft is closed when nobody reads any more what is written to a pipe: who
+// waits for something to write would not learn it otherwise. The goroutine lasts
+// as long as the pipe has a reader.
+func readerLeft(w io.Writer) <-chan struct{} {
+	file, ok := w.(*os.File)
+	if !ok {
+		return nil
+	}
+	if info, err := file.Stat(); err != nil || info.Mode()&os.ModeNamedPipe == 0 {
+		return nil
+	}
+	left := make(chan struct{})
+	go func() {
+		fds := []unix.PollFd{{Fd: int32(file.Fd())}} // POLLERR and POLLHUP are always reported
+		for {
+			n, err := unix.Poll(fds, -1)
+			if n > 0 {
+				close(left)
+			}
+			if n > 0 || err != unix.EINTR {
+				return
+			}
+		}
+	}()
+	return left
 }
 
 // escape matches every escape sequence of ECMA-48, whole or cut off: CSI, the

@@ -40,6 +40,7 @@ type StopOptions struct {
 // StopSummary is what was found after everything was stopped.
 type StopSummary struct {
 	Survivors []pool.Survivor
+	Errors    []string // what went wrong beside them
 	Guard     *Cleanup // nil: no guard answered
 }
 
@@ -190,13 +191,13 @@ func (s *Server) Stop(request *controlpb.StopRequest, stream grpc.ServerStreamin
 
 func stoppedOf(r pool.StopResult) *controlpb.StopEvent {
 	return &controlpb.StopEvent{Event: &controlpb.StopEvent_Worker{Worker: &controlpb.WorkerStopped{
-		Id: r.Worker, Pid: int32(r.PID), Exit: r.Exit, Signal: r.Signal, Took: durationpb.New(r.Took),
+		Id: r.Worker, Pid: int32(r.PID), Exit: r.Exit, Signal: r.Signal, Took: durationpb.New(r.Took), Error: r.Err,
 	}}}
 }
 
 // SummaryOf is a summary as it goes over the socket.
 func SummaryOf(s StopSummary) *controlpb.StopSummary {
-	out := &controlpb.StopSummary{}
+	out := &controlpb.StopSummary{Errors: s.Errors}
 	for _, survivor := range s.Survivors {
 		out.Survivors = append(out.Survivors, &controlpb.Survivor{Pid: int32(survivor.PID), What: survivor.What})
 	}

@@ -63,7 +63,8 @@ func takeOver(ctx context.Context, runsRoot, runID string) error {
 	entries, problem := rundir.ReadRegistry(dir.Path())
 	verdict := sweep(ctx, runID, entries)
 	if problem != nil {
-		verdict.Errors = append(verdict.Errors, problem.Error())
+		_, failed := rundir.SetAside(rundir.RegistryPath(dir.Path()))
+		verdict.Errors = append(verdict.Errors, errors.Join(problem, failed).Error())
 	}
 	events, err := telemetry.Open(dir.EventsPath(), runID, nil)
 	if err == nil {

@@ -2,7 +2,6 @@ package supervisor
 
 import (
 	"context"
-	"fmt"
 	"strings"
 	"sync"
 	"syscall"
@@ -26,6 +25,7 @@ type stopping struct {
 	mu        sync.Mutex // guards reported and survivors
 	reported  map[string]bool
 	survivors []pool.Survivor
+	errors    []string
 	summary   control.StopSummary
 }
 
@@ -105,6 +105,9 @@ func (s *supervisor) report(o control.StopOptions, r pool.StopResult) {
 	}
 	s.stopping.reported[r.Worker] = true
 	s.stopping.survivors = append(s.stopping.survivors, r.Survivors...)
+	if r.Err != "" {
+		s.stopping.errors = append(s.stopping.errors, r.Worker+": "+r.Err)
+	}
 	if s.opts.Stopped != nil {
 		s.opts.Stopped(r)
 	}
@@ -114,7 +117,7 @@ func (s *supervisor) report(o control.StopOptions, r pool.StopResult) {
 // then has the guard do the same: only what both did not find is gone.
 func (s *supervisor) lookForSurvivors() control.StopSummary {
 	s.stopping.mu.Lock()
-	survivors := s.stopping.survivors
+	survivors, failures := s.stopping.survivors, s.stopping.errors
 	s.stopping.mu.Unlock()
 
 	_, left, err := procscan.EndRun(context.Background(), s.opts.Config.RunID, nil, procscan.EndOptions{KillWait: killWait})
@@ -122,9 +125,9 @@ func (s *supervisor) lookForSurvivors() control.StopSummary {
 		survivors = append(survivors, pool.Survivor{PID: p.PID, What: strings.Join(p.Args, " ")})
 	}
 	if err != nil {
-		survivors = append(survivors, pool.Survivor{What: fmt.Sprintf("not everything could be looked at: %v", err)})
+		failures = append(failures, err.Error())
 	}
-	summary := control.StopSummary{Survivors: survivors}
+	summary := control.StopSummary{Survivors: survivors, Errors: failures}
 	verdict, err := s.guard.Clean()
 	if err != nil {
 		s.warn("no verdict of the guard", err)

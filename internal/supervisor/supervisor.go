@@ -19,6 +19,8 @@ import (
 	"syscall"
 	"time"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/control"
 	"github.com/snakepit-dev/snakepit/internal/guard"
@@ -290,15 +292,11 @@ func (o observer) Observe(e pool.Event) { o(e) }
 
 // startPools starts all pools together; the first failure ends the start.
 func (s *supervisor) startPools(ctx context.Context) error {
-	results := make(chan error, len(s.pools))
+	group, ctx := errgroup.WithContext(ctx)
 	for _, p := range s.pools {
-		go func() { results <- p.Start(ctx) }()
+		group.Go(func() error { return p.Start(ctx) })
 	}
-	var failures []error
-	for range s.pools {
-		failures = append(failures, <-results)
-	}
-	return errors.Join(failures...)
+	return group.Wait()
 }
 
 func (s *supervisor) becomeReady() {

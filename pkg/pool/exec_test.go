@@ -379,7 +379,7 @@ func TestLaunchErrors(t *testing.T) {
 // Workers that share one environment do not write into each other's.
 func TestEnvironmentIsCopied(t *testing.T) {
 	shared := append(make([]string, 0, 8), "A=1")
-	l, err := NewExecLauncher(func(Spec) Command { return Command{Path: "/bin/true", Env: shared} },
+	l, err := NewExecLauncher(func(Spec) Command { return Command{Path: "/bin/sh", Args: []string{"-c", "exit 0"}, Env: shared} },
 		func(Spec) (Output, error) { return newMemory(), nil })
 	if err != nil {
 		t.Fatal(err)

@@ -183,11 +183,12 @@ func (w *worker) noteStop(err error) {
 		return
 	}
 	w.message = err.Error()
-	w.stop.Err = w.message
 	var held *CleanupTimeoutError
 	if errors.As(err, &held) {
 		w.stop.Survivors = append(w.stop.Survivors, Survivor{What: w.message})
+		return
 	}
+	w.stop.Err = w.message
 }
 
 // changes returns a channel that is closed at the next change of any worker.

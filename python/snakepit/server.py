@@ -61,6 +61,9 @@ def _settle(run_id):
             stream.reconfigure(line_buffering=True, errors="backslashreplace")
     if run_id:
         os.environ["SNAKEPIT_RUN_ID"] = run_id  # marks all descendants
+    # gRPC's fork handlers make children of a busy process crash or hang at
+    # birth (grpc/grpc#22624); a tool that uses multiprocessing forks.
+    os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 
 def _import_worker():

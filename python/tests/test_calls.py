@@ -73,6 +73,11 @@ class Own(Adapter):
         self.both = threading.Barrier(2)
 
     @tool
+    def kept(self, note: str):
+        self.stream = self.endless(note)
+        return self.stream
+
+    @tool
     def meet(self):
         self.both.wait(60)
 
@@ -84,6 +89,7 @@ class Own(Adapter):
             os.write(writer, b"x")
             while True:
                 signal.pause()
+        os.close(writer)
         os.read(reader, 1)
         os.kill(child, 15)
         return os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
@@ -236,9 +242,10 @@ def test_cancellation_reaches_the_tool(own, fifo):
 
 
 @pytest.mark.parametrize("leave_after", [1, 20])
-def test_client_leaves_a_stream(own, fifo, leave_after):
+@pytest.mark.parametrize("tool", ["endless", "kept"])
+def test_client_leaves_a_stream(own, fifo, tool, leave_after):
     note = fifo("note")
-    stream = own.stream("endless", note=str(note))
+    stream = own.stream(tool, note=str(note))
     for _ in range(leave_after):
         next(stream)
     stream.cancel()
@@ -259,7 +266,7 @@ def test_two_calls_at_once(own):
 
 
 def test_forked_children_obey_signals(own):
-    assert own.call("fork") == -15
+    assert [own.call("fork") for _ in range(20)] == [-15] * 20
     assert own.call("size", data="") == 0
     assert own.process.poll() is None
 
@@ -329,6 +336,7 @@ def next_event(showcase, events):
 
 
 def test_output_and_errors_are_kept(showcase):
+    # Here, and not in a buffer that a crash would take along.
     showcase.call("log", message="to stdout ä")
     showcase.call("log", message="to stderr", stream="stderr")
     assert "to stdout ä\n" in showcase.output.read_text()

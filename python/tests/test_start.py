@@ -1,8 +1,10 @@
 """How a worker comes up, and how it says that it does not."""
 
 import ast
+import contextlib
 import json
 import os
+import pathlib
 import runpy
 import socket
 import sys
@@ -79,11 +81,23 @@ def test_watchers_do_not_take_all_threads(showcase):
     for watch in watches:
         watch.cancel()
 
+    def room():
+        with contextlib.suppress(grpc.RpcError):
+            return [showcase.watch_health() for _ in range(4)]
+
+    assert eventually(room)
+
 
 def test_leads_its_session(showcase):
     ids = showcase.call("pid")
     assert (ids["pid"], ids["pgid"], ids["sid"]) == (showcase.pid,) * 3
     assert ids["ppid"] == os.getpid()
+
+
+def test_makes_itself_leader_of_a_session(start):
+    worker = start(leader=False).ready()
+    ids = worker.call("pid")
+    assert (ids["pgid"], ids["sid"]) == (worker.pid,) * 2
 
 
 def test_ready_file(start, tmp_path):
@@ -237,16 +251,43 @@ def test_lifeline_that_is_none(start):
     assert "SNAKEPIT_LIFELINE_FD=999 is no open descriptor" in worker.errors.read_text()
 
 
-@pytest.mark.parametrize("listening", ["127.0.0.1", "0.0.0.0"])
-@pytest.mark.parametrize("host", ["127.0.0.1", "0.0.0.0"])
+@pytest.mark.parametrize(
+    ("listening", "host"),
+    [
+        ("127.0.0.1", "127.0.0.1"),
+        ("127.0.0.1", "0.0.0.0"),
+        ("0.0.0.0", "127.0.0.1"),
+        ("0.0.0.0", "0.0.0.0"),
+        ("::1", "::1"),
+        ("::", "0.0.0.0"),
+    ],
+)
 def test_port_in_use(start, listening, host):
-    with socket.socket() as holder:
-        holder.bind((listening, 0))
+    family = socket.AF_INET6 if ":" in listening else socket.AF_INET
+    with socket.socket(family) as holder:
+        if family == socket.AF_INET6:
+            holder.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+        try:
+            holder.bind((listening, 0))
+        except OSError:
+            pytest.skip("no IPv6 here")
         holder.listen()
         port = holder.getsockname()[1]
-        report, code = start("--host", host, "--port", str(port)).failure()
+        worker = start("--host", host, "--port", str(port))
+        report, code = worker.failure()
     assert (report["kind"], code) == ("port_in_use", 1)
-    assert report["message"] == f"cannot bind {host}:{port}: the port is in use"
+    where = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    assert report["message"] == f"cannot bind {where}: the port is in use"
+    assert worker.errors.read_text() == f"snakepit worker: {report['message']}\n"
+
+
+def test_ipv6(start):
+    if not socket.has_ipv6 or not pathlib.Path("/proc/net/if_inet6").exists():
+        pytest.skip("no IPv6 here")
+    worker = start("--host", "::1")
+    report = json.loads(worker.report())
+    worker.connect(report["port"], "[::1]")
+    assert worker.call("ping") == "pong"
 
 
 def test_port_is_not_shared(showcase):

@@ -32,14 +32,16 @@ class Failed(Exception):
 class WorkerProcess:
     """A worker with a ready channel, a lifeline, and files for its output."""
 
-    def __init__(self, directory, *arguments, command=None, environment=None, channels=True):
+    def __init__(
+        self, directory, *arguments, command=None, environment=None, channels=True, leader=True
+    ):
         self.run_id = secrets.token_hex(5)
         self.output = directory / f"{self.run_id}.out"
         self.errors = directory / f"{self.run_id}.err"
         ready, ready_end = os.pipe()
         rope_end, self.lifeline = os.pipe()
-        names = ("SNAKEPIT_READY_FD", "SNAKEPIT_LIFELINE_FD", "SNAKEPIT_READY_FILE")
-        clean = {name: text for name, text in os.environ.items() if name not in names}
+        ours = ("SNAKEPIT_", "GRPC_", "PYTHONUNBUFFERED")
+        clean = {name: text for name, text in os.environ.items() if not name.startswith(ours)}
         clean.update(environment or {}, SNAKEPIT_RUN_ID=self.run_id)
         if channels:
             clean.update(SNAKEPIT_READY_FD=str(ready_end), SNAKEPIT_LIFELINE_FD=str(rope_end))
@@ -52,7 +54,7 @@ class WorkerProcess:
                 stderr=err,
                 env=clean,
                 pass_fds=(ready_end, rope_end) if channels else (),
-                start_new_session=True,
+                start_new_session=leader,
             )
         self.pid = self.process.pid
         self.lifeline_pipe = os.fstat(self.lifeline).st_ino
@@ -88,9 +90,9 @@ class WorkerProcess:
         assert len(text) <= 16384
         return json.loads(text), self.wait()
 
-    def connect(self, port):
+    def connect(self, port, host="127.0.0.1"):
         self.port = port
-        self._channel = grpc.insecure_channel(f"127.0.0.1:{port}")
+        self._channel = grpc.insecure_channel(f"{host}:{port}")
         self.stub = bridge_pb2_grpc.BridgeServiceStub(self._channel)
         self.health = health_pb2_grpc.HealthStub(self._channel)
 
@@ -127,9 +129,11 @@ class WorkerProcess:
     def destroy(self):
         if self._channel:
             self._channel.close()
-        if self.process.poll() is None:
-            os.killpg(self.pid, signal.SIGKILL)  # it leads its session
-        self.process.wait()
+        if self.process.poll() is None:  # else the PID may be another's by now
+            if os.getpgid(self.pid) == self.pid:
+                os.killpg(self.pid, signal.SIGKILL)
+            self.process.kill()
+            self.process.wait()
         kill_marked(self.run_id)
         os.close(self._ready)
         if self.lifeline is not None:

@@ -538,6 +538,7 @@ type WorkerStopped struct {
 	Exit          string                 `protobuf:"bytes,3,opt,name=exit,proto3" json:"exit,omitempty"`     // "exit 0", "SIGKILL", "no process"
 	Signal        string                 `protobuf:"bytes,4,opt,name=signal,proto3" json:"signal,omitempty"` // the strongest signal that was sent: "", "TERM", "KILL"
 	Took          *durationpb.Duration   `protobuf:"bytes,5,opt,name=took,proto3" json:"took,omitempty"`
+	Error         string                 `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"` // what went wrong; empty when nothing did
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -607,10 +608,18 @@ func (x *WorkerStopped) GetTook() *durationpb.Duration {
 	return nil
 }
 
+func (x *WorkerStopped) GetError() string {
+	if x != nil {
+		return x.Error
+	}
+	return ""
+}
+
 type StopSummary struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Survivors     []*Survivor            `protobuf:"bytes,1,rep,name=survivors,proto3" json:"survivors,omitempty"`
 	Guard         *Cleanup               `protobuf:"bytes,2,opt,name=guard,proto3" json:"guard,omitempty"` // absent when no guard answered
+	Errors        []string               `protobuf:"bytes,3,rep,name=errors,proto3" json:"errors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -655,6 +664,13 @@ func (x *StopSummary) GetSurvivors() []*Survivor {
 func (x *StopSummary) GetGuard() *Cleanup {
 	if x != nil {
 		return x.Guard
+	}
+	return nil
+}
+
+func (x *StopSummary) GetErrors() []string {
+	if x != nil {
+		return x.Errors
 	}
 	return nil
 }
@@ -1103,16 +1119,18 @@ const file_internal_control_control_proto_rawDesc = "" +
 	"\tStopEvent\x12<\n" +
 	"\x06worker\x18\x01 \x01(\v2\".snakepit.control.v1.WorkerStoppedH\x00R\x06worker\x12<\n" +
 	"\asummary\x18\x02 \x01(\v2 .snakepit.control.v1.StopSummaryH\x00R\asummaryB\a\n" +
-	"\x05event\"\x8c\x01\n" +
+	"\x05event\"\xa2\x01\n" +
 	"\rWorkerStopped\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x05R\x03pid\x12\x12\n" +
 	"\x04exit\x18\x03 \x01(\tR\x04exit\x12\x16\n" +
 	"\x06signal\x18\x04 \x01(\tR\x06signal\x12-\n" +
-	"\x04took\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04took\"~\n" +
+	"\x04took\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04took\x12\x14\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\"\x96\x01\n" +
 	"\vStopSummary\x12;\n" +
 	"\tsurvivors\x18\x01 \x03(\v2\x1d.snakepit.control.v1.SurvivorR\tsurvivors\x122\n" +
-	"\x05guard\x18\x02 \x01(\v2\x1c.snakepit.control.v1.CleanupR\x05guard\"0\n" +
+	"\x05guard\x18\x02 \x01(\v2\x1c.snakepit.control.v1.CleanupR\x05guard\x12\x16\n" +
+	"\x06errors\x18\x03 \x03(\tR\x06errors\"0\n" +
 	"\bSurvivor\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x05R\x03pid\x12\x12\n" +
 	"\x04what\x18\x02 \x01(\tR\x04what\"m\n" +
