@@ -112,7 +112,7 @@ func judge(err error) (code int, hint string) {
 	case errors.Is(err, pool.ErrStopping):
 		return exitFailed, "it takes no calls any more; see: snakepit list"
 	case errors.Is(err, pool.ErrWorkerDied):
-		return exitFailed, "its slot is refilled; see: snakepit list; snakepit logs"
+		return exitFailed, "see what became of it: snakepit list; snakepit logs"
 	case errors.Is(err, control.ErrVersion):
 		return exitFailed, "use the snakepit that started it, or stop it: snakepit stop"
 	case errors.Is(err, control.ErrUnreachable):

@@ -53,22 +53,37 @@ activate it.`,
 	flags := c.Flags()
 	flags.BoolVarP(&o.detach, "detach", "d", false, "return once every worker is ready, and leave the run in the background")
 	flags.StringVar(&o.file, "config", "", "YAML file with the settings of the run and its pools")
-	flags.Int("workers", config.DefaultWorkers, "how many workers the pool has")
-	flags.String("pool", config.DefaultPool, "the pool that --workers, --adapter and --base-port are about")
-	flags.String("adapter", config.DefaultAdapter, "the workers' tools, as module:Class")
+	setting := func(name, kind string, value any, usage string) {
+		flags.Var(&settingFlag{text: fmt.Sprint(value), kind: kind}, name, usage)
+	}
+	setting("workers", "int", config.DefaultWorkers, "how many workers the pool has")
+	setting("pool", "name", config.DefaultPool, "the pool that --workers, --adapter and --base-port are about")
+	setting("adapter", "module:Class", config.DefaultAdapter, "the workers' tools")
 	flags.StringArray("python-path", nil, "directory to import adapters from; may be repeated (default: the working directory)")
-	flags.String("python", "", "Python interpreter of the workers (default: the active virtual environment, else a managed one)")
-	flags.Int("base-port", 0, "port of the first worker, the others follow; 0: free ports")
-	flags.String("host", config.DefaultHost, "address that the workers bind")
-	flags.String("run-id", "", "name of the run (default: a random one)")
-	flags.Duration("ready-timeout", config.DefaultReadyTimeout, "how long a worker may take to become ready")
-	flags.Duration("grace", config.DefaultGrace, "how long a worker may take to end after SIGTERM before it is killed")
+	setting("python", "path", "", "Python interpreter of the workers (default: the active virtual environment, else a managed one)")
+	setting("base-port", "port", "", "port of the first worker, the others follow (default: free ports)")
+	setting("host", "address", config.DefaultHost, "address that the workers bind")
+	setting("run-id", "name", "", "name of the run (default: a random one)")
+	setting("ready-timeout", "duration", config.DefaultReadyTimeout, "how long a worker may take to become ready")
+	setting("grace", "duration", config.DefaultGrace, "how long a worker may take to end after SIGTERM before it is killed")
 	o.output = addOutput(c, "table", "json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		o.flags = givenFlags(flags)
 		return o.run(c.Context())
 	}
 	return c
+}
+
+// settingFlag keeps a setting as text: it is checked together with those of the
+// file and the environment, with the same words.
+type settingFlag struct{ text, kind string }
+
+func (f *settingFlag) String() string { return f.text }
+func (f *settingFlag) Type() string   { return f.kind }
+
+func (f *settingFlag) Set(text string) error {
+	f.text = text
+	return nil
 }
 
 // givenFlags are the settings that the command line has, as text.

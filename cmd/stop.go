@@ -33,7 +33,10 @@ it lists them and exits 1.`,
   snakepit stop --run-id demo --grace 30s
   snakepit stop --force`,
 		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error { return o.run(c.Context()) },
+		RunE: func(c *cobra.Command, _ []string) error {
+			o.force = o.force || c.Flags().Changed("grace") && o.grace == 0
+			return o.run(c.Context())
+		},
 	}
 	addRunFlag(c, &o.runID)
 	c.Flags().DurationVar(&o.grace, "grace", 0, "time from SIGTERM to SIGKILL (default: the run's own)")

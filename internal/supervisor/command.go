@@ -29,7 +29,7 @@ func workerCommand(c config.Config, p config.Pool, python pyenv.Environment) fun
 			"--port", strconv.Itoa(spec.Port),
 			procscan.RunIDFlag, spec.RunID,
 			"--worker-id", spec.Worker,
-			"--grace", strconv.FormatFloat(spec.Grace.Seconds(), 'f', -1, 64),
+			"--grace", strconv.FormatFloat(max(0, spec.Grace.Seconds()), 'f', -1, 64),
 		}
 		for _, dir := range c.PythonPath {
 			args = append(args, "--python-path", dir)

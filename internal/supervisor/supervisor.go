@@ -265,10 +265,14 @@ func (s *supervisor) makePools() error {
 	if err != nil {
 		return errors.Join(err, s.registry.Close())
 	}
+	grace := s.opts.Config.Grace
+	if grace == 0 {
+		grace = -1 // a pool takes 0 for "not said"
+	}
 	for _, p := range s.opts.Config.Pools {
 		made, err := pool.New(pool.Options{
 			RunID: s.opts.Config.RunID, Name: p.Name, Workers: p.Workers, Host: s.opts.Config.Host, BasePort: p.BasePort,
-			ReadyTimeout: s.opts.Config.ReadyTimeout, Grace: s.opts.Config.Grace,
+			ReadyTimeout: s.opts.Config.ReadyTimeout, Grace: grace,
 			Launcher: s.launcher, Registry: registryOf{s.registry}, Observer: observer(s.observe),
 		})
 		if err != nil {

@@ -165,14 +165,21 @@ func (w *worker) watch() {
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel
 	incarnation, process := w.incarnation, w.process
+	said := make(chan struct{})
 	go func() {
 		select {
 		case <-process.Done():
+			// What it said before it ended comes first: it says more than the exit.
+			select {
+			case <-said:
+			case <-time.After(lastWord):
+			}
 			w.send(exited{incarnation})
 		case <-w.done: // without its process
 		}
 	}()
 	go func() {
+		defer close(said)
 		client, err := w.awaitReady(ctx, process)
 		if err != nil {
 			w.send(notReady{incarnation, err})
@@ -183,6 +190,10 @@ func (w *worker) watch() {
 	}()
 	w.setTimer(readyTimer, w.opts.ReadyTimeout)
 }
+
+// lastWord is how long the exit of a process waits for its word on the ready
+// channel, which a child of it may hold open.
+const lastWord = 250 * time.Millisecond
 
 // awaitReady returns a client once the process says that it is ready and
 // answers a health RPC on its port: the word alone is not believed.

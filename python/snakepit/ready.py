@@ -60,15 +60,16 @@ class Channel:
     def fail(self, failure):
         """Says why the worker does not start, here and on stderr."""
         message = " ".join(failure.message.split())[:_MESSAGE_LIMIT]
-        if self._descriptor is not None:
-            report = {"ready": False, "kind": failure.kind, "message": message}
-            with contextlib.suppress(OSError):  # nobody listens; stderr is still there
-                self._send({**report, "hint": failure.hint[:_HINT_LIMIT]})
         lines = [failure.trace, f"snakepit worker: {message}\n"]
         if failure.hint:
             lines.append(f"snakepit worker: {failure.hint}\n")
+        # Before the report: who reads that ends us, perhaps in the middle of a line.
         with contextlib.suppress(AttributeError, OSError):
             sys.stderr.write("".join(lines))
+        if self._descriptor is not None:
+            report = {"ready": False, "kind": failure.kind, "message": message}
+            with contextlib.suppress(OSError):  # nobody listens; stderr has it
+                self._send({**report, "hint": failure.hint[:_HINT_LIMIT]})
 
     def _send(self, report):
         line = json.dumps({"protocol": PROTOCOL, **report}) + "\n"
