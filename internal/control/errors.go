@@ -44,10 +44,15 @@ func toStatus(err error) error {
 			return status.Error(row.code, err.Error())
 		}
 	}
-	if _, ok := status.FromError(err); ok {
-		return err
+	// A worker's own gRPC code would be taken for one of the table's: it is not
+	// the supervisor that is unavailable. Of time and cancellation, both mean
+	// the same.
+	switch s := status.Convert(err); s.Code() {
+	case codes.DeadlineExceeded, codes.Canceled:
+		return s.Err()
+	default:
+		return status.Error(codes.Unknown, s.Message())
 	}
-	return status.Error(codes.Unknown, err.Error())
 }
 
 // remote is an error that came over the socket: the text of the other side,

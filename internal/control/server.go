@@ -116,6 +116,9 @@ func (s *Server) admit(ctx context.Context, method string) error {
 	if strings.HasSuffix(method, "/Stop") || (len(theirs) == 1 && theirs[0] == strconv.Itoa(API)) {
 		return nil
 	}
+	if len(theirs) == 0 {
+		theirs = []string{"none that it names"}
+	}
 	return fmt.Errorf("%w: run %s was started by snakepit %s (control API %d), this one speaks %s",
 		ErrVersion, s.run.Describe().RunID, s.run.Describe().Version, API, strings.Join(theirs, ","))
 }

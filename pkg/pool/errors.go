@@ -33,7 +33,7 @@ type NotReadyError struct {
 func (e *NotReadyError) Error() string { return e.Message }
 
 // CleanupTimeoutError: a worker's process is gone, but its port did not come
-// free in time (the seed of this product calls it cleanup_timeout).
+// free in time. Its text begins with cleanup_timeout, for those who search logs.
 type CleanupTimeoutError struct {
 	Worker string
 	Port   int

@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"os"
 	"os/exec"
-	"os/signal"
 	"path/filepath"
 	"runtime"
 	"strconv"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
@@ -111,7 +109,7 @@ func openDescriptors(t *testing.T) int {
 
 // hostRoles are programs that launch workers, so that a test can kill them.
 func hostRoles() map[string]func() {
-	return map[string]func(){"host": host, "reaper": reaper}
+	return map[string]func(){"host": host, "reaper": reaper, "reaper-queue": reaperQueue}
 }
 
 // hostWorkers names the roles that a host launches, in their order.
@@ -212,14 +210,10 @@ func TestEndOfAThreadEndsNoWorker(t *testing.T) {
 	l, outputs := rig(t, "only-term")
 	var p launched
 	var thread int
-	done := make(chan struct{})
-	go func() {
-		defer close(done)
-		runtime.LockOSThread() // the thread ends with this goroutine
+	onDyingThread(func() {
 		thread = unix.Gettid()
 		p = launchWith(t, l, outputs, 0)
-	}()
-	await(t, done)
+	})
 	mustBeReady(t, p)
 	for unix.Tgkill(os.Getpid(), thread, 0) == nil {
 		time.Sleep(time.Millisecond) // nothing tells of a thread's end
@@ -231,76 +225,19 @@ func TestEndOfAThreadEndsNoWorker(t *testing.T) {
 	}
 }
 
-// reaperExits is how many processes end under a reaper's hands.
-const reaperExits = 200
-
-// reaper is a subreaper that launches workers which end at once and each leave
-// an orphan, and reaps all the while. It says "ok" when every worker's exit was
-// its own and no child is left.
-func reaper() {
-	if err := unix.Prctl(unix.PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0); err != nil {
-		fmt.Println(err)
-		return
-	}
-	l, err := NewExecLauncher(func(s Spec) Command {
-		return Command{Path: "/bin/sh", Args: []string{"-c", fmt.Sprintf("(exec sleep 0.0%d) & exit %d", s.Port%7, s.Port)}}
-	}, func(Spec) (Output, error) { return newMemory(), nil })
-	if err != nil {
-		fmt.Println(err)
-		return
-	}
-	ended := make(chan os.Signal, 1)
-	signal.Notify(ended, syscall.SIGCHLD)
-	quit := make(chan struct{})
-	var reaping, workers sync.WaitGroup
-	for range 2 {
-		reaping.Go(func() {
-			for {
-				select {
-				case <-ended:
-				case <-time.After(time.Millisecond): // as often as it can hurt
-				case <-quit:
-					return
-				}
-				l.ReapStrangers()
-			}
-		})
-	}
-	for i := range reaperExits {
-		workers.Go(func() {
-			p, err := l.Launch(context.Background(), Spec{Port: i})
-			if err != nil {
-				fmt.Println(err)
-				return
-			}
-			_, _ = p.Readiness(context.Background())
-			<-p.Done()
-			if p.Exit() != (Exit{Code: i}) {
-				fmt.Printf("worker %d ended by %s\n", i, p.Exit())
-			}
-		})
-	}
-	workers.Wait()
-	for {
-		var info unix.Siginfo
-		if err := unix.Waitid(unix.P_ALL, 0, &info, unix.WEXITED|unix.WNOHANG|unix.WNOWAIT, nil); err == unix.ECHILD {
-			break
+// onDyingThread runs f on a thread that ends afterwards. The first thread of a
+// process is no such one: the runtime keeps it.
+func onDyingThread(f func()) {
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		runtime.LockOSThread()
+		if unix.Gettid() == os.Getpid() {
+			onDyingThread(f)
+			runtime.UnlockOSThread()
+			return
 		}
-		time.Sleep(time.Millisecond) // there is no event for "no child any more"
-	}
-	close(quit)
-	reaping.Wait()
-	fmt.Println("ok")
-}
-
-// A subreaper's own children and the orphans it inherits end at once, by the
-// hundred: no exit status is stolen, and no zombie is left.
-func TestReapStrangers(t *testing.T) {
-	c := roleCommand("reaper")(Spec{})
-	cmd := exec.CommandContext(soon(t), c.Path)
-	cmd.Env, cmd.Stderr = c.Env, os.Stderr
-	out, err := cmd.Output()
-	if err != nil || string(out) != "ok\n" {
-		t.Errorf("it says %q, %v; want that all is well", out, err)
-	}
+		f() // the thread is locked, and so ends with this goroutine
+	}()
+	<-done
 }
