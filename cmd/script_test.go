@@ -59,6 +59,9 @@ func setUpStory(env *testscript.Env) error {
 	env.Setenv("XDG_STATE_HOME", state)
 	env.Setenv("XDG_RUNTIME_DIR", runtime)
 	env.Setenv("XDG_CACHE_HOME", xdg.CacheHome)
+	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
+		env.Setenv("GOCOVERDIR", dir) // where the coverage of these processes goes
+	}
 	if os.Getenv("GORACE") == "" {
 		env.Setenv("GORACE", "atexit_sleep_ms=10") // the race detector sleeps a second at each exit
 	}

@@ -141,9 +141,10 @@ func TestAnotherUserIsRefused(t *testing.T) {
 		}
 	}
 	cmd := exec.CommandContext(soon(t), "/proc/self/exe")
-	cmd.Env = []string{askVar + "=" + b.socket}
+	cmd.Env = []string{askVar + "=" + b.socket, "GORACE=atexit_sleep_ms=0"}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Credential: &syscall.Credential{Uid: 65534, Gid: 65534}}
-	out, err := cmd.CombinedOutput()
+	cmd.Stderr = os.Stderr
+	out, err := cmd.Output()
 	want := "permission: the run belongs to another user: user id 0, not 65534\n"
 	if err != nil || string(out) != want {
 		t.Errorf("it says %q, %v; want %q", out, err, want)

@@ -102,6 +102,7 @@ func startPool(t *testing.T, name string, size int, tools *tools) *pool.Pool {
 type tools struct{ ended chan error }
 
 func (*tools) Healthy(context.Context) error { return nil }
+func (*tools) AwaitIdle(context.Context)     {}
 func (*tools) Close()                        {}
 
 func (c *tools) Execute(ctx context.Context, call pool.Call, chunk func([]byte) error) ([]byte, error) {

@@ -5,7 +5,6 @@
 package guard
 
 import (
-	"bufio"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -41,7 +40,7 @@ type Keeper interface {
 type Guard struct {
 	id   procscan.ID
 	in   io.WriteCloser
-	out  *bufio.Reader
+	out  io.ReadCloser
 	done chan struct{} // closed when the process has ended
 }
 
@@ -66,7 +65,7 @@ func Start(keeper Keeper, executable, runID, runsRoot string, log *os.File) (*Gu
 	if err := keeper.Keep(cmd); err != nil {
 		return nil, fmt.Errorf("cannot start the guard: %w", err)
 	}
-	g := &Guard{in: in, out: bufio.NewReader(out), done: make(chan struct{})}
+	g := &Guard{in: in, out: out, done: make(chan struct{})}
 	id, err := procscan.Lookup(cmd.Process.Pid)
 	if err != nil {
 		id = procscan.ID{PID: cmd.Process.Pid}
@@ -98,8 +97,8 @@ const patience = 15 * time.Second
 func (g *Guard) Clean() (Verdict, error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	stop := context.AfterFunc(ctx, func() { g.in.Close() })
-	defer stop()
+	defer g.in.Close()
+	defer g.out.Close() // ends who still reads from a guard that hangs
 	if _, err := io.WriteString(g.in, wordClean); err != nil {
 		return Verdict{}, fmt.Errorf("cannot ask the guard: %w", err)
 	}
@@ -111,7 +110,10 @@ func (g *Guard) Clean() (Verdict, error) {
 		if err != nil {
 			return Verdict{}, fmt.Errorf("cannot read the guard's verdict: %w", err)
 		}
-		<-g.done
+		select {
+		case <-g.done:
+		case <-ctx.Done(): // what it had to say, it has said
+		}
 		return verdict, nil
 	case <-ctx.Done():
 		return Verdict{}, fmt.Errorf("the guard does not answer: %w", ctx.Err())

@@ -10,6 +10,7 @@ import (
 	"os"
 	"os/signal"
 	"path/filepath"
+	"slices"
 	"syscall"
 	"time"
 
@@ -34,6 +35,9 @@ func Main(in io.Reader, out io.Writer, runsRoot, runID string) error {
 	return takeOver(ctx, runsRoot, runID)
 }
 
+// dying is how long a supervisor may take to die.
+const dying = 2 * time.Second
+
 // grace is from TERM to KILL: nobody waits for these workers' answers.
 const grace = 2 * time.Second
 
@@ -55,6 +59,11 @@ func confirm(ctx context.Context, out io.Writer, runsRoot, runID string) error {
 // run's lock: whoever else has it has taken the run over, and a new run of this
 // id must not lose its workers to us.
 func takeOver(ctx context.Context, runsRoot, runID string) error {
+	// The kernel closes what a dying process had open one after the other, so
+	// its pipe may end before its lock does. Whether it did, Adopt tells.
+	limited, cancel := context.WithTimeout(ctx, dying)
+	defer cancel()
+	_ = rundir.WaitEnded(limited, filepath.Join(runsRoot, runID))
 	dir, err := rundir.Adopt(ctx, runsRoot, runID)
 	if err != nil {
 		return err
@@ -86,26 +95,42 @@ func sweep(ctx context.Context, runID string, entries []rundir.Entry) Verdict {
 	}
 	ended := procscan.End(ctx, named, options)
 	more, left, err := procscan.EndRun(ctx, runID, nil, options)
-	verdict := Verdict{Found: []int{}, Killed: []int{}, Survivors: []int{}}
-	for _, e := range append(ended, more...) {
-		verdict.Found = append(verdict.Found, e.ID.PID)
-		switch {
-		case e.Alive:
-			verdict.Survivors = append(verdict.Survivors, e.ID.PID)
-		case e.Signal != "":
-			verdict.Killed = append(verdict.Killed, e.ID.PID)
-		}
-		if e.Err != nil {
-			verdict.Errors = append(verdict.Errors, fmt.Sprintf("PID %d: %v", e.ID.PID, e.Err))
-		}
-	}
-	for _, p := range left {
-		verdict.Survivors = append(verdict.Survivors, p.PID)
-	}
+	verdict := verdictOf(append(ended, more...), left)
 	if err != nil {
 		verdict.Errors = append(verdict.Errors, err.Error())
 	}
 	return verdict
+}
+
+// verdictOf counts each process once: one that the registry names and nobody
+// could end is found again by its marker, and the last word counts.
+func verdictOf(ended []procscan.Ended, left []procscan.Process) Verdict {
+	found, killed, alive := map[int]bool{}, map[int]bool{}, map[int]bool{}
+	var problems []string
+	for _, e := range ended {
+		found[e.ID.PID] = true
+		alive[e.ID.PID] = e.Alive
+		killed[e.ID.PID] = !e.Alive && e.Signal != ""
+		if e.Err != nil {
+			problems = append(problems, fmt.Sprintf("PID %d: %v", e.ID.PID, e.Err))
+		}
+	}
+	for _, p := range left {
+		found[p.PID], alive[p.PID] = true, true
+	}
+	return Verdict{Found: pids(found), Killed: pids(killed), Survivors: pids(alive), Errors: problems}
+}
+
+// pids lists those that hold, in order; never nil, for JSON.
+func pids(holds map[int]bool) []int {
+	list := []int{}
+	for pid, yes := range holds {
+		if yes {
+			list = append(list, pid)
+		}
+	}
+	slices.Sort(list)
+	return list
 }
 
 // emit tells what was found, each with its count.

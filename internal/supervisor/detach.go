@@ -48,6 +48,7 @@ type Detached struct {
 // Detach starts this program again, as "snakepit supervise", so that it lives
 // on when the caller ends.
 func Detach(executable string, h Handoff) (*Detached, error) {
+	keepDescriptors()
 	cmd := exec.Command(executable, "supervise", "--run-id", h.Config.RunID)
 	cmd.Args[0] = "snakepit"
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}

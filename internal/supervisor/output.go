@@ -44,6 +44,10 @@ func (l logOutput) Tail() []string {
 	return lines
 }
 
+// maxShown is the longest line that is shown whole, in bytes; what is longer
+// comes in pieces, so that a worker that never ends its line costs no memory.
+const maxShown = 64 << 10
+
 // watchedOutput shows each whole line, and the last one even if it is not.
 type watchedOutput struct {
 	pool.Output
@@ -58,7 +62,7 @@ func (w *watchedOutput) Write(p []byte) (int, error) {
 	w.rest = append(w.rest, p...)
 	for {
 		line, rest, whole := bytes.Cut(w.rest, []byte{'\n'})
-		if !whole {
+		if !whole && len(line) < maxShown {
 			break
 		}
 		w.show(string(line))

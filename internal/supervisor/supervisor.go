@@ -93,6 +93,7 @@ type supervisor struct {
 // run is a list of what a run takes and gives back, then one wait.
 func (s *supervisor) run(ctx context.Context) (err error) {
 	id := s.opts.Config.RunID
+	keepDescriptors()
 	if s.self, err = procscan.Lookup(os.Getpid()); err != nil {
 		return fmt.Errorf("cannot start run %q: %w", id, err)
 	}

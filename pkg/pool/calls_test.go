@@ -122,3 +122,29 @@ func TestCallsEndWhenTheLastWorkerFails(t *testing.T) {
 		p.Stop(StopOptions{})
 	})
 }
+
+// A tool that runs on when its caller has left keeps its worker, so that no
+// other call waits behind it while a worker is idle.
+func TestLeftCallKeepsItsWorkerUntilTheToolEnds(t *testing.T) {
+	inBubble(t, steady, func(t *testing.T, w *world) {
+		o := w.options(2)
+		o.Connect = func(string, int) (Client, error) { return fakeClient{runsOn: time.Minute}, nil }
+		p := startPool(t, o)
+		ctx, cancel := context.WithTimeout(t.Context(), time.Second)
+		defer cancel()
+		if worker, _, err := p.Execute(ctx, "", Call{Tool: "wait"}, nil); worker != "default-0" || err == nil {
+			t.Fatalf("the call ended on %s with %v", worker, err)
+		}
+		for range 3 {
+			if worker, _, err := p.Execute(t.Context(), "", Call{Tool: "ping"}, nil); worker != "default-1" || err != nil {
+				t.Errorf("a call went to %s (%v), where the tool still runs", worker, err)
+			}
+		}
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if worker, _, _ := p.Execute(t.Context(), "", Call{Tool: "ping"}, nil); worker != "default-0" {
+			t.Errorf("after the tool has ended, a call went to %s", worker)
+		}
+		p.Stop(StopOptions{})
+	})
+}

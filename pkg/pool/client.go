@@ -29,6 +29,9 @@ type Client interface {
 	Healthy(ctx context.Context) error
 	// Execute runs a tool; chunk is called for each chunk when stream is set.
 	Execute(ctx context.Context, call Call, chunk func(json []byte) error) (json []byte, err error)
+	// AwaitIdle returns when no tool runs in the worker any more, also none
+	// whose caller has left, or when that cannot be known.
+	AwaitIdle(ctx context.Context)
 	Close()
 }
 
@@ -80,6 +83,21 @@ func (b *bridge) Healthy(ctx context.Context) error {
 		return fmt.Errorf("it answers %s", answer.Status)
 	}
 	return nil
+}
+
+// idleService is the health service that serves while no tool runs.
+const idleService = "snakepit.idle"
+
+func (b *bridge) AwaitIdle(ctx context.Context) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	states, err := healthpb.NewHealthClient(b.conn).Watch(ctx, &healthpb.HealthCheckRequest{Service: idleService})
+	for err == nil {
+		var now *healthpb.HealthCheckResponse
+		if now, err = states.Recv(); err == nil && now.Status != healthpb.HealthCheckResponse_NOT_SERVING {
+			return // idle, or a worker that does not tell
+		}
+	}
 }
 
 func (b *bridge) Execute(ctx context.Context, call Call, chunk func([]byte) error) ([]byte, error) {

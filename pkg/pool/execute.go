@@ -21,8 +21,12 @@ func (p *Pool) Execute(ctx context.Context, worker string, call Call, chunk func
 	if err != nil {
 		return "", nil, err
 	}
-	defer p.calls.release(l)
 	result, err := l.client.Execute(ctx, call, chunk)
+	if err == nil || ctx.Err() == nil {
+		p.calls.release(l)
+	} else {
+		go p.releaseWhenIdle(l) // the tool may run on, though nobody waits for it
+	}
 	if err == nil {
 		return l.worker, result, nil
 	}
@@ -34,6 +38,22 @@ func (p *Pool) Execute(ctx context.Context, worker string, call Call, chunk func
 		return l.worker, nil, l.died(err)
 	}
 	return l.worker, nil, err
+}
+
+// releaseWhenIdle gives a worker back once the tool that was left has ended. One
+// that never ends keeps its worker, and no other call waits behind it.
+func (p *Pool) releaseWhenIdle(l *lease) {
+	ctx, cancel := context.WithCancel(context.Background())
+	defer cancel()
+	go func() {
+		defer cancel()
+		select {
+		case <-l.process.Done():
+		case <-ctx.Done():
+		}
+	}()
+	l.client.AwaitIdle(ctx)
+	p.calls.release(l)
 }
 
 // died says how the worker ended, if it did: a broken connection is noticed a

@@ -300,7 +300,15 @@ func (p *fakeProcess) DumpStacks() error {
 	return nil
 }
 
-type fakeClient struct{}
+// fakeClient's tools run on for a while when their caller leaves.
+type fakeClient struct{ runsOn time.Duration }
+
+func (c fakeClient) AwaitIdle(ctx context.Context) {
+	select {
+	case <-time.After(c.runsOn):
+	case <-ctx.Done():
+	}
+}
 
 func (fakeClient) Healthy(context.Context) error { return nil }
 func (fakeClient) Close()                        {}

@@ -18,13 +18,14 @@ class Bridge(bridge_pb2_grpc.BridgeServiceServicer):
     """Serves the tools of one adapter.
 
     tools is what adapter.tools_of returned, sessions one of the classes in
-    host.py.
+    host.py; health is told when tools run.
     """
 
-    def __init__(self, tools, sessions, telemetry):
+    def __init__(self, tools, sessions, telemetry, health):
         self._tools = tools
         self._sessions = sessions
         self._telemetry = telemetry
+        self._health = health
 
     def Ping(self, request, context):
         response = bridge_pb2.PingResponse(message=request.message or "pong")
@@ -66,7 +67,7 @@ class Bridge(bridge_pb2_grpc.BridgeServiceServicer):
             response.Clear()
             response.error_message = codec.error_json(failure, _trace(failure))
         finally:
-            call.set_current(None)
+            self._finish()
         response.execution_time_ms = round(span.end(not response.success) / 1e6)
         return response
 
@@ -93,13 +94,18 @@ class Bridge(bridge_pb2_grpc.BridgeServiceServicer):
         finally:
             if inspect.isgenerator(result):
                 result.close()  # its finally blocks run in the tool's own thread
-            call.set_current(None)
+            self._finish()
             span.end(failed)
 
     def _begin(self, request, context):
+        self._health.begin_call()
         call.set_current(call.Call(context))
         correlation_id = request.metadata.get("correlation_id", "")
         return self._telemetry.span(request.tool_name, correlation_id)
+
+    def _finish(self):
+        call.set_current(None)
+        self._health.end_call()
 
     def _invoke(self, request):
         tool = self._tools.get(request.tool_name)

@@ -10,7 +10,10 @@ import threading
 import grpc
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 
-SERVICES = ("", "snakepit.bridge.BridgeService")
+# Serves while no tool runs. A call that its caller has left may still run: this
+# tells when it has ended.
+IDLE = "snakepit.idle"
+SERVICES = ("", "snakepit.bridge.BridgeService", IDLE)
 MAX_WATCHERS = 4
 
 _Response = health_pb2.HealthCheckResponse
@@ -23,6 +26,7 @@ class Health(health_pb2_grpc.HealthServicer):
         self._changed = threading.Condition()  # guards the rest
         self._draining = False
         self._watchers = 0
+        self._calls = 0
 
     def drain(self):
         """Says NOT_SERVING to everybody, and ends all watchers."""
@@ -30,10 +34,23 @@ class Health(health_pb2_grpc.HealthServicer):
             self._draining = True
             self._changed.notify_all()
 
+    def begin_call(self):
+        """A tool begins to run."""
+        self._count(1)
+
+    def end_call(self):
+        """A tool has ended, whatever became of its caller."""
+        self._count(-1)
+
+    def _count(self, change):
+        with self._changed:
+            self._calls += change
+            self._changed.notify_all()
+
     def Check(self, request, context):
         if request.service not in SERVICES:
             context.abort(grpc.StatusCode.NOT_FOUND, f"no service {request.service!r}")
-        return _Response(status=self._status())
+        return _Response(status=self._status(request.service))
 
     def Watch(self, request, context):
         if request.service not in SERVICES:
@@ -42,15 +59,19 @@ class Health(health_pb2_grpc.HealthServicer):
         if not self._enter():
             context.abort(grpc.StatusCode.RESOURCE_EXHAUSTED, f"{MAX_WATCHERS} watchers already")
         try:
-            yield _Response(status=self._status())
-            if self._wait_for_change(context):
-                yield _Response(status=self._status())
+            while context.is_active():
+                shown = self._status(request.service)
+                yield _Response(status=shown)
+                if self._draining and shown == _Response.NOT_SERVING:
+                    return
+                self._wait_for_change(request.service, shown, context)
         finally:
             with self._changed:
                 self._watchers -= 1
 
-    def _status(self):
-        return _Response.NOT_SERVING if self._draining else _Response.SERVING
+    def _status(self, service):
+        down = self._draining or (service == IDLE and self._calls > 0)
+        return _Response.NOT_SERVING if down else _Response.SERVING
 
     def _enter(self):
         # Each watcher holds one of the server's threads.
@@ -60,15 +81,14 @@ class Health(health_pb2_grpc.HealthServicer):
             self._watchers += 1
             return True
 
-    def _wait_for_change(self, context):
+    def _wait_for_change(self, service, shown, context):
         def wake():
             with self._changed:
                 self._changed.notify_all()
 
         if not context.add_callback(wake):
-            return False
+            return
         with self._changed:
-            if self._draining:
-                return False
-            self._changed.wait_for(lambda: self._draining or not context.is_active())
-            return self._draining
+            self._changed.wait_for(
+                lambda: self._status(service) != shown or not context.is_active()
+            )

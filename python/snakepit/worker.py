@@ -44,7 +44,7 @@ class Worker:
         self._server = grpc.server(pool, options=[("grpc.so_reuseport", 0), *limits])
         self._health = health.Health()
         self._telemetry = telemetry.Telemetry(chosen.worker_id)
-        served = bridge.Bridge(tools, sessions, self._telemetry)
+        served = bridge.Bridge(tools, sessions, self._telemetry, self._health)
         bridge_pb2_grpc.add_BridgeServiceServicer_to_server(served, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
         port = listen.bind(self._server, chosen.host, chosen.port)

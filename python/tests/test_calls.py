@@ -5,9 +5,13 @@ import os
 
 import grpc
 import pytest
+from grpc_health.v1 import health_pb2
 from worker_process import PATIENCE, Failed, WorkerProcess, request
 
 from snakepit import bridge_pb2
+
+NOT_SERVING = health_pb2.HealthCheckResponse.NOT_SERVING
+SERVING = health_pb2.HealthCheckResponse.SERVING
 
 OWN = """
 import os, signal, threading
@@ -358,3 +362,12 @@ def test_word_count(showcase, tmp_path):
 
 def test_allocate(showcase):
     assert showcase.call("allocate", megabytes=3) == 3 * 1024 * 1024
+
+
+def test_idle_service_tells_when_a_left_call_has_ended(start):
+    worker = start().ready()
+    statuses = worker.watch_health("snakepit.idle")
+    call = worker.stub.ExecuteTool.future(request("sleep", {"seconds": 3600}), timeout=PATIENCE)
+    assert next(statuses).status == NOT_SERVING  # it has reached its tool
+    call.cancel()
+    assert next(statuses).status == SERVING

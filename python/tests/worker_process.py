@@ -109,9 +109,11 @@ class WorkerProcess:
     def stream(self, tool, timeout=PATIENCE, **values):
         return self.stub.ExecuteStreamingTool(request(tool, values), timeout=timeout)
 
-    def watch_health(self):
+    def watch_health(self, service=""):
         """Health statuses as they change; the first one has been seen."""
-        statuses = self.health.Watch(health_pb2.HealthCheckRequest(), timeout=PATIENCE)
+        statuses = self.health.Watch(
+            health_pb2.HealthCheckRequest(service=service), timeout=PATIENCE
+        )
         assert next(statuses).status == health_pb2.HealthCheckResponse.SERVING
         return statuses
 

@@ -1,0 +1,191 @@
+package guard
+
+import (
+	"errors"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"strconv"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/snakepit-dev/snakepit/internal/rundir"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
+
+// A supervisor that is killed: the guard takes its lock, and ends what is left.
+func TestSupervisorDies(t *testing.T) {
+	h := &house{runs: t.TempDir(), run: newRun()}
+	socket := filepath.Join(t.TempDir(), "s")
+	if err := os.WriteFile(socket, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	supervisor := start(t, "supervisor", looks{role: "supervisor", env: []string{
+		"GUARD_TEST_RUNS=" + h.runs, "GUARD_TEST_RUN=" + h.run, "GUARD_TEST_SOCKET=" + socket,
+	}})
+	pid, err := strconv.Atoi(line(t, supervisor.out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	guard := hold(t, pid)
+	marked := start(t, "marked", worker(h.run))
+	decoys := startStrangers(t, h.run)
+
+	if err := supervisor.cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	if err := guard.Wait(soon(t)); err != nil {
+		t.Fatalf("the guard stays: %v", err)
+	}
+	marked.endedBy(t)
+	mustLive(t, decoys)
+	h.mustTell(t, foundEvents(sorted(marked), "the supervisor died")...)
+	h.mustEnd(t, sorted(marked))
+	if _, err := os.Stat(socket); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+func hold(t *testing.T, pid int) *procscan.Handle {
+	t.Helper()
+	id, err := procscan.Lookup(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	handle, err := procscan.Open(id)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() {
+		_ = handle.Signal(syscall.SIGKILL)
+		_ = handle.Close()
+	})
+	return handle
+}
+
+// mustEnd checks the record of a run whose supervisor died, and that its lock
+// is free.
+func (h *house) mustEnd(t *testing.T, killed []int) {
+	t.Helper()
+	found, err := rundir.Open(h.runs, h.run)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if found.Alive || found.Record == nil || found.Record.State != rundir.StateEnded || found.Record.End == nil {
+		t.Fatalf("the run is left as %+v", found)
+	}
+	end := *found.Record.End
+	if end.At.IsZero() || end.Reason == "" {
+		t.Errorf("it ended at %v, because %q", end.At, end.Reason)
+	}
+	end.At, end.Reason = time.Time{}, ""
+	if diff := cmp.Diff(rundir.End{How: rundir.EndSupervisorDied, Found: killed, Killed: killed}, end); diff != "" {
+		t.Errorf("its end (-want +got):\n%s", diff)
+	}
+}
+
+// The registry names processes that carry no marker (any more): their identity
+// is proof enough. One that has only the PID is another process.
+func TestTakeOverEndsTheRegistered(t *testing.T) {
+	h := newHouse(t)
+	registered := start(t, "registered", looks{args: []string{"sleep"}})
+	both := start(t, "registered and marked", worker(h.run))
+	reused := start(t, "reused PID", looks{args: []string{"sleep"}})
+	before := reused.id
+	before.Start--
+	h.register(t, registered.id, both.id, before, procscan.ID{})
+	h.watch(t)
+	if err := h.dir.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.die(t)
+	h.awaitGuard(t)
+	registered.endedBy(t)
+	both.endedBy(t)
+	mustLive(t, []*fixture{reused})
+	h.mustEnd(t, sorted(registered, both))
+	if _, err := os.Stat(rundir.RegistryPath(h.dir.Path())); !errors.Is(err, fs.ErrNotExist) {
+		t.Errorf("the registry still names what is gone: %v", err)
+	}
+}
+
+// The pipe of a dying process may end before its lock does.
+func TestTakeOverWaitsForTheLock(t *testing.T) {
+	h := newHouse(t)
+	marked := start(t, "marked", worker(h.run))
+	h.watch(t)
+	h.die(t)
+	time.Sleep(300 * time.Millisecond) // that is the case: a supervisor that takes its time to die
+	if err := h.dir.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.awaitGuard(t)
+	marked.endedBy(t)
+}
+
+// Half a word is none.
+func TestHalfAWordIsADeath(t *testing.T) {
+	h := newHouse(t)
+	marked := start(t, "marked", worker(h.run))
+	g := h.watch(t)
+	if err := h.dir.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := fmt.Fprint(g.in, "clean"); err != nil {
+		t.Fatal(err)
+	}
+	h.die(t)
+	h.awaitGuard(t)
+	marked.endedBy(t)
+	h.mustEnd(t, sorted(marked))
+}
+
+// Somebody else has the run: its workers are his.
+func TestAnotherHoldsTheLock(t *testing.T) {
+	h := newHouse(t)
+	marked := start(t, "marked", worker(h.run))
+	h.register(t, marked.id)
+	h.watch(t)
+	h.die(t)
+	h.awaitGuard(t)
+	mustLive(t, []*fixture{marked})
+	found, err := rundir.Open(h.runs, h.run)
+	if err != nil || found.Record.State != rundir.StateRunning {
+		t.Errorf("the record was changed: %+v, %v", found.Record, err)
+	}
+}
+
+func TestTakeOverOfADamagedRun(t *testing.T) {
+	h := newHouse(t)
+	marked := start(t, "marked", worker(h.run))
+	for _, name := range []string{"workers.json", "run.json"} {
+		if err := os.WriteFile(filepath.Join(h.dir.Path(), name), []byte(`{"half`), 0o600); err != nil {
+			t.Fatal(err)
+		}
+	}
+	h.watch(t)
+	if err := h.dir.Close(); err != nil {
+		t.Fatal(err)
+	}
+	h.die(t)
+	h.awaitGuard(t)
+	marked.endedBy(t)
+	h.mustEnd(t, sorted(marked))
+}
+
+// A run that was removed altogether is nobody's to clean up.
+func TestTakeOverOfARemovedRun(t *testing.T) {
+	h := newHouse(t)
+	marked := start(t, "marked", worker(h.run))
+	h.watch(t)
+	if err := errors.Join(h.dir.Close(), os.RemoveAll(h.dir.Path())); err != nil {
+		t.Fatal(err)
+	}
+	h.die(t)
+	h.awaitGuard(t)
+	mustLive(t, []*fixture{marked})
+}
