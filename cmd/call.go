@@ -43,7 +43,7 @@ A tool's own failure exits 1, with Python's traceback on standard error.`,
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), args) },
 	}
 	addRunFlag(c, &o.runID)
-	c.Flags().StringVar(&o.call.Pool, "pool", "", "the pool (default: the first one)")
+	c.Flags().StringVar(&o.call.Pool, "pool", "", "the pool, where the run has several")
 	c.Flags().StringVar(&o.call.Worker, "worker", "", "the worker (default: an idle one)")
 	c.Flags().DurationVar(&o.timeout, "timeout", time.Minute, "how long the call may take; 0: for ever")
 	c.Flags().BoolVar(&o.call.Stream, "stream", false, "print each chunk as it comes")
@@ -128,6 +128,8 @@ func (o *callOptions) failed(err error) error {
 		return fmt.Errorf("cannot call %s: %w", o.call.Tool, err)
 	case errors.Is(err, context.DeadlineExceeded), errors.Is(err, os.ErrDeadlineExceeded):
 		return failf(exitTimeout, "give it longer: --timeout 5m; see who is busy: snakepit list", "cannot call %s: no result within %v", o.call.Tool, o.timeout)
+	case errors.Is(err, context.Canceled):
+		return fmt.Errorf("cannot call %s: interrupted: %w", o.call.Tool, err)
 	}
 	return fmt.Errorf("cannot call %s: %w", o.call.Tool, err)
 }

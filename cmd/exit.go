@@ -15,6 +15,7 @@ import (
 	"github.com/snakepit-dev/snakepit/internal/rundir"
 	"github.com/snakepit-dev/snakepit/internal/supervisor"
 	"github.com/snakepit-dev/snakepit/pkg/pool"
+	"github.com/snakepit-dev/snakepit/pkg/portcheck"
 )
 
 // The exit codes; people script against them.
@@ -101,10 +102,16 @@ func judge(err error) (code int, hint string) {
 			joinInts(left.PIDs, ","), joinInts(left.PIDs, " "))
 	case errors.As(err, &start):
 		return startCode(start), startHint(start)
+	case errors.Is(err, portcheck.ErrPermission):
+		return exitPermission, "ports below 1024 are reserved: choose another --base-port, or leave it out for free ports"
 	case errors.As(err, &taken):
 		return exitFailed, "choose another --base-port, leave it out for free ports, or end the holder"
 	case errors.As(err, &tool):
 		return toolCode(tool), toolHint(tool)
+	case errors.Is(err, control.ErrWhichPool):
+		return exitAmbiguous, "name one: --pool NAME"
+	case errors.Is(err, context.Canceled):
+		return exitFailed, ""
 	case errors.Is(err, pool.ErrNoWorker):
 		return exitNothing, "see: snakepit list"
 	case errors.Is(err, pool.ErrNoneReady):
@@ -165,6 +172,8 @@ func startHint(e *pool.StartError) string {
 		return first.Hint
 	case first.Kind == "ready_timeout":
 		return "the stacks above show where it hangs; if it is only slow: --ready-timeout 2m"
+	case first.Kind == "exit":
+		return "find what ends the process while the adapter is imported or made: os._exit, or a crash in native code"
 	}
 	return "mend it, and start again"
 }

@@ -110,7 +110,7 @@ func describe(err error) string {
 		return err.Error()
 	}
 	var b strings.Builder
-	fmt.Fprintf(&b, "cannot start pool %q: %d of its workers failed; everything was stopped", start.Pool, len(start.Failures))
+	fmt.Fprintf(&b, "cannot start pool %q: %d of its %d workers failed; everything was stopped", start.Pool, len(start.Failures), start.Workers)
 	for i, f := range start.Failures {
 		if i == maxFailures {
 			fmt.Fprintf(&b, "\n  … and %d more", len(start.Failures)-i)

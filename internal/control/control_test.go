@@ -64,16 +64,17 @@ func TestCall(t *testing.T) {
 		is     error
 		text   string // of the error
 	}{
-		{name: "result", call: Call{Tool: "echo", Parameters: json.RawMessage(`{"a":[1]}`)}, result: `{"a":[1]}`},
-		{name: "chunks", call: Call{Tool: "count", Parameters: empty, Stream: true}, chunks: []string{"1", "2", "3"}},
+		{name: "result", call: Call{Tool: "echo", Pool: "default", Parameters: json.RawMessage(`{"a":[1]}`)}, result: `{"a":[1]}`},
+		{name: "chunks", call: Call{Tool: "count", Pool: "default", Parameters: empty, Stream: true}, chunks: []string{"1", "2", "3"}},
 		{name: "a pool", call: Call{Tool: "echo", Pool: "other", Parameters: empty}, result: `{}`},
 		{name: "a worker", call: Call{Tool: "echo", Worker: "other-0", Parameters: empty}, result: `{}`},
+		{name: "no pool said", call: Call{Tool: "echo", Parameters: empty}, is: ErrWhichPool, text: "which pool is not said: the run has default, other"},
 		{name: "no such pool", call: Call{Pool: "none"}, is: pool.ErrNoWorker, text: `no such worker: no pool "none"; the run has default, other`},
 		{name: "no such worker", call: Call{Worker: "other-9"}, is: pool.ErrNoWorker, text: `no such worker: no worker "other-9" in the pools default, other`},
 		{name: "worker of another pool", call: Call{Pool: "other", Worker: "default-0", Parameters: empty}, is: pool.ErrNoWorker, text: `no such worker: "default-0"; pool "other" has other-0`},
-		{name: "no JSON", call: Call{Tool: "echo", Parameters: json.RawMessage("{")}, text: "the supervisor answers: cannot use the parameters: unexpected end of JSON input"},
-		{name: "another error", call: Call{Tool: "?", Parameters: empty}, text: "the supervisor answers: no such tool"},
-		{name: "a worker's own code", call: Call{Tool: "exhausted", Parameters: empty}, text: "the supervisor answers: received message larger than max"},
+		{name: "no JSON", call: Call{Tool: "echo", Pool: "default", Parameters: json.RawMessage("{")}, text: "the supervisor answers: cannot use the parameters: unexpected end of JSON input"},
+		{name: "another error", call: Call{Tool: "?", Pool: "default", Parameters: empty}, text: "the supervisor answers: no such tool"},
+		{name: "a worker's own code", call: Call{Tool: "exhausted", Pool: "default", Parameters: empty}, text: "the supervisor answers: received message larger than max"},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
 			chunks = nil

@@ -17,6 +17,8 @@ var (
 	ErrVersion = errors.New("another version of the control protocol")
 	// ErrPermission: the run belongs to another user.
 	ErrPermission = errors.New("the run belongs to another user")
+	// ErrWhichPool: the run has several pools, and the call names none.
+	ErrWhichPool = errors.New("which pool is not said")
 	// ErrUnreachable: nobody answers on the socket.
 	ErrUnreachable = errors.New("the supervisor does not answer")
 )
@@ -32,6 +34,7 @@ var table = []struct {
 	{pool.ErrWorkerDied, codes.Aborted},
 	{context.DeadlineExceeded, codes.DeadlineExceeded},
 	{context.Canceled, codes.Canceled},
+	{ErrWhichPool, codes.AlreadyExists},
 	{ErrVersion, codes.OutOfRange},
 	{ErrPermission, codes.PermissionDenied},
 	{ErrUnreachable, codes.Unavailable},

@@ -259,8 +259,10 @@ func (s *Server) poolFor(request *controlpb.CallRequest) (*pool.Pool, error) {
 	switch {
 	case request.Pool != "":
 		return nil, fmt.Errorf("%w: no pool %q; the run has %s", pool.ErrNoWorker, request.Pool, strings.Join(names, ", "))
-	case len(pools) == 1 || request.Worker == "":
+	case len(pools) == 1:
 		return pools[0], nil
+	case request.Worker == "":
+		return nil, fmt.Errorf("%w: the run has %s", ErrWhichPool, strings.Join(names, ", "))
 	}
 	return nil, fmt.Errorf("%w: no worker %q in the pools %s", pool.ErrNoWorker, request.Worker, strings.Join(names, ", "))
 }

@@ -79,6 +79,7 @@ func (w *worker) newFailure(err error) *Failure {
 // StartError is a pool that did not start, with every worker that failed.
 type StartError struct {
 	Pool     string
+	Workers  int // how many the pool was to have
 	Failures []Failure
 }
 

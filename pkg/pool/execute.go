@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 
@@ -22,7 +23,8 @@ func (p *Pool) Execute(ctx context.Context, worker string, call Call, chunk func
 		return "", nil, err
 	}
 	result, err := l.client.Execute(ctx, call, chunk)
-	if err == nil || ctx.Err() == nil {
+	var failed *ToolError
+	if err == nil || errors.As(err, &failed) {
 		p.calls.release(l)
 	} else {
 		go p.releaseWhenIdle(l) // the tool may run on, though nobody waits for it

@@ -60,7 +60,7 @@ func (p *Pool) Start(ctx context.Context) error {
 		failures, ready := p.progress()
 		switch {
 		case len(failures) > 0:
-			return &StartError{Pool: p.opts.Name, Failures: failures}
+			return p.startError(changed)
 		case ready == len(p.workers):
 			p.started.Store(true)
 			return nil
@@ -73,6 +73,38 @@ func (p *Pool) Start(ctx context.Context) error {
 			return fmt.Errorf("cannot start pool %q: %w", p.opts.Name, context.Cause(ctx))
 		}
 	}
+}
+
+// settleTime is how long a start that has failed waits for the workers that are
+// starting as well: they often fail for the same reason, and are to be named.
+const settleTime = 500 * time.Millisecond
+
+// startError launches nothing more, and collects who failed.
+func (p *Pool) startError(changed <-chan struct{}) error {
+	p.stopping.Store(true)
+	limit := time.After(settleTime)
+	for p.starting() {
+		select {
+		case <-changed:
+			changed = p.changes()
+			continue
+		case <-limit:
+		}
+		break
+	}
+	failures, _ := p.progress()
+	return &StartError{Pool: p.opts.Name, Workers: len(p.workers), Failures: failures}
+}
+
+// starting says whether any worker is between its launch and its verdict.
+func (p *Pool) starting() bool {
+	for _, s := range p.Status() {
+		switch s.State {
+		case Starting, Stopping, Releasing:
+			return true
+		}
+	}
+	return false
 }
 
 // abandon marks workers as stopped that were never run.
