@@ -117,7 +117,7 @@ func checkClosedStdout(ts *testscript.TestScript, args []string) error {
 	ts.Check(reader.Close())
 	defer writer.Close()
 	program := exec.Command(args[1], args[2:]...)
-	for _, name := range []string{"PATH", "HOME", "GORACE", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"} {
+	for _, name := range []string{"PATH", "HOME", "GORACE", "GOCOVERDIR", "XDG_STATE_HOME", "XDG_RUNTIME_DIR", "XDG_CACHE_HOME"} {
 		program.Env = append(program.Env, name+"="+ts.Getenv(name))
 	}
 	program.Dir, program.Stdout, program.Stderr = ts.MkAbs("."), writer, ts.Stderr()
