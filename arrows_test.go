@@ -24,9 +24,10 @@ func arrows() map[string][]string {
 		"cmd": {"internal/...", "pkg/..."},
 
 		"internal/supervisor": {
-			"internal/config", "internal/control", "internal/guard", "internal/pyenv",
+			"internal/config", "internal/control", "internal/guard", "internal/orphans", "internal/pyenv",
 			"internal/rundir", "internal/telemetry", "pkg/...",
 		},
+		"internal/orphans":           {"internal/rundir", "internal/telemetry", "pkg/..."},
 		"internal/guard":             {"internal/rundir", "internal/telemetry", "pkg/..."},
 		"internal/control":           {"internal/control/controlpb", "pkg/..."},
 		"internal/control/controlpb": {},

@@ -27,6 +27,7 @@ const (
 	exitPermission = 4
 	exitTimeout    = 5
 	exitAmbiguous  = 6
+	exitOrphans    = 10 // only of orphans --exit-code
 )
 
 // failure is an error that knows its exit code and what to do next.
@@ -83,6 +84,7 @@ func judge(err error) (code int, hint string) {
 		start   *pool.StartError
 		taken   *pool.PortTakenError
 		left    *supervisor.LeftoversError
+		metrics *supervisor.MetricsError
 		tool    *pool.ToolError
 		file    *fs.PathError
 	)
@@ -98,14 +100,16 @@ func judge(err error) (code int, hint string) {
 	case errors.As(err, &inUse):
 		return exitAmbiguous, fmt.Sprintf("stop it: snakepit stop --run-id %s; or choose another: --run-id NAME", inUse.RunID)
 	case errors.As(err, &left):
-		return exitFailed, fmt.Sprintf("look at them: ps -fp %[1]s; end them: kill %[2]s; or choose another --run-id",
-			joinInts(left.PIDs, ","), joinInts(left.PIDs, " "))
+		return exitFailed, fmt.Sprintf("see why: snakepit orphans --run-id %[1]s --all -o wide; end them: snakepit kill-orphans --run-id %[1]s; or choose another --run-id",
+			left.RunID)
 	case errors.As(err, &start):
 		return startCode(start), startHint(start)
 	case errors.Is(err, portcheck.ErrPermission):
 		return exitPermission, "ports below 1024 are reserved: choose another --base-port, or leave it out for free ports"
 	case errors.As(err, &taken):
 		return exitFailed, "choose another --base-port, leave it out for free ports, or end the holder"
+	case errors.As(err, &metrics):
+		return codeOf(err, exitFailed), "choose another address: --metrics 127.0.0.1:0 takes any free port"
 	case errors.As(err, &tool):
 		return toolCode(tool), toolHint(tool)
 	case errors.Is(err, control.ErrWhichPool):

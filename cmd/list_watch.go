@@ -11,32 +11,22 @@ import (
 	"github.com/charmbracelet/x/ansi"
 )
 
-// runWatch looks until Ctrl-C. Polling, because it shows memory and CPU, which
-// change without an event.
-func (o *listOptions) runWatch(ctx context.Context) error {
+// watch looks at once, and again after every interval, until Ctrl-C. Polling,
+// because it is for what changes without an event.
+func watch(ctx context.Context, env *Env, interval time.Duration, look func(ctx context.Context, first bool) error) error {
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	if screenOf(o.env.Out).terminal() {
-		defer fmt.Fprintln(o.env.Out) // the prompt does not follow the ^C
+	if screenOf(env.Out).terminal() {
+		defer fmt.Fprintln(env.Out) // the prompt does not follow the ^C
 	}
-	tick := time.NewTicker(o.interval)
+	tick := time.NewTicker(interval)
 	defer tick.Stop()
-	cpu := &cpuMeter{}
-	var warned []string
 	for first := true; ; first = false {
-		runs, warnings, err := o.look(ctx)
+		err := look(ctx, first)
 		if ctx.Err() != nil {
 			return nil
 		}
 		if err != nil {
-			return err
-		}
-		cpu.measure(runs)
-		if !screenOf(o.env.Err).terminal() || !screenOf(o.env.Out).terminal() {
-			warned = o.warnOnce(warned, warnings)
-			warnings = nil
-		}
-		if err := o.show(ctx, runs, warnings, first); err != nil {
 			return err
 		}
 		select {
@@ -45,6 +35,37 @@ func (o *listOptions) runWatch(ctx context.Context) error {
 		case <-tick.C:
 		}
 	}
+}
+
+// showLook prints one look for people: a frame over the frame before, or, where
+// there is no terminal, one more text under a line with the time.
+func showLook(env *Env, interval time.Duration, text string, first bool) error {
+	size, now := screenOf(env.Out), env.Now()
+	if size.terminal() {
+		title := newStyles(env.Out).faint.Render(fmt.Sprintf("%s  every %s, Ctrl-C ends", now.Format(time.TimeOnly), interval))
+		_, err := fmt.Fprint(env.Out, frame(title+"\n\n"+text, size, first))
+		return err
+	}
+	_, err := fmt.Fprintf(env.Out, "%s\n%s\n\n", now.Format(time.RFC3339), text)
+	return err
+}
+
+// runWatch shows memory and CPU, which change without an event.
+func (o *listOptions) runWatch(ctx context.Context) error {
+	cpu := &cpuMeter{}
+	var warned []string
+	return watch(ctx, o.env, o.interval, func(ctx context.Context, first bool) error {
+		runs, warnings, err := o.look(ctx)
+		if err != nil || ctx.Err() != nil {
+			return err
+		}
+		cpu.measure(runs)
+		if !screenOf(o.env.Err).terminal() || !screenOf(o.env.Out).terminal() {
+			warned = o.warnOnce(warned, warnings)
+			warnings = nil
+		}
+		return o.show(ctx, runs, warnings, first)
+	})
 }
 
 func (o *listOptions) warnOnce(warned, warnings []string) []string {
@@ -57,29 +78,19 @@ func (o *listOptions) warnOnce(warned, warnings []string) []string {
 	return warned
 }
 
-// show prints one look: a line of JSON, a frame over the frame before, or, where
-// there is no terminal, one more table under a line with the time.
+// show prints one look: a line of JSON, or the tables.
 func (o *listOptions) show(ctx context.Context, runs []*runStatus, warnings []string, first bool) error {
 	if o.output.value == "json" {
 		return json.NewEncoder(o.env.Out).Encode(listDocument{SchemaVersion: 1, Runs: runs})
 	}
-	size := screenOf(o.env.Out)
-	text, more := o.draw(ctx, runs, size.width)
+	text, more := o.draw(ctx, runs, screenOf(o.env.Out).width)
 	if ctx.Err() != nil {
 		return nil
 	}
 	if len(runs) == 0 {
 		text = nothingAlive
 	}
-	text = strings.Join(slices.Concat([]string{text}, warnings, more), "\n")
-	now := o.env.Now()
-	if size.terminal() {
-		title := newStyles(o.env.Out).faint.Render(fmt.Sprintf("%s  every %s, Ctrl-C ends", now.Format(time.TimeOnly), o.interval))
-		_, err := fmt.Fprint(o.env.Out, frame(title+"\n\n"+text, size, first))
-		return err
-	}
-	_, err := fmt.Fprintf(o.env.Out, "%s\n%s\n\n", now.Format(time.RFC3339), text)
-	return err
+	return showLook(o.env, o.interval, strings.Join(slices.Concat([]string{text}, warnings, more), "\n"), first)
 }
 
 // frame draws text from the top of the screen, over what was there: a line is

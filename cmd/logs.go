@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"math"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -88,7 +89,7 @@ func (n *lineCount) Set(text string) error {
 }
 
 func (o *logsOptions) run(ctx context.Context) error {
-	found, err := o.find()
+	found, err := findRunOrLast(o.env, o.runID, "logs")
 	if err != nil {
 		return err
 	}
@@ -97,12 +98,15 @@ func (o *logsOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
-	if unknown := o.unknown(names); len(unknown) > 0 {
-		return unknownWorker(found.RunID, unknown, names)
+	if unknown := notAmong(o.workers, names); len(unknown) > 0 {
+		return unknownWorker("logs", found.RunID, unknown, names)
 	}
 	printer := newLogPrinter(o.env.Out, o.timestamps, names)
 	if o.follow && found.Alive {
-		return o.runFollow(ctx, found, folder, printer)
+		follower := &logFollower{logFolder: folder, tails: map[string]*tail{}}
+		defer follower.close()
+		dir := filepath.Dir(rundir.LogPath(found.Dir, "any"))
+		return followRun(ctx, o.env, found, dir, follower, int(o.lines), printer.print)
 	}
 	lines, err := folder.last(names, int(o.lines))
 	if err != nil {
@@ -111,29 +115,31 @@ func (o *logsOptions) run(ctx context.Context) error {
 	return printer.print(lines)
 }
 
-func (o *logsOptions) unknown(names []string) []string {
+// notAmong quotes the wanted that are not among the names.
+func notAmong(wanted, names []string) []string {
 	var unknown []string
-	for _, worker := range o.workers {
-		if !slices.Contains(names, worker) {
-			unknown = append(unknown, strconv.Quote(worker))
+	for _, name := range wanted {
+		if !slices.Contains(names, name) {
+			unknown = append(unknown, strconv.Quote(name))
 		}
 	}
 	return unknown
 }
 
-func unknownWorker(runID string, unknown, names []string) error {
-	hint := "nothing of this run has a log yet"
+// unknownWorker is the refusal to show the logs, or the events, of nobody.
+func unknownWorker(what, runID string, unknown, names []string) error {
+	hint := "nothing of this run has " + what + " yet"
 	if len(names) > 0 {
 		hint = "there are: " + strings.Join(names, ", ")
 	}
-	return failf(exitNothing, hint, "cannot show the logs of %s: run %q has none of that name", strings.Join(unknown, ", "), runID)
+	return failf(exitNothing, hint, "cannot show the %s of %s: run %q has none of that name", what, strings.Join(unknown, ", "), runID)
 }
 
-// find is the run whose logs are meant. It may have ended: that is when they are
-// wanted most.
-func (o *logsOptions) find() (rundir.Found, error) {
-	if o.runID != "" {
-		return findRun(o.runID)
+// findRunOrLast is the run whose logs or events are meant. It may have ended:
+// that is when they are wanted most.
+func findRunOrLast(env *Env, id, what string) (rundir.Found, error) {
+	if id != "" {
+		return findRun(id)
 	}
 	found, _, err := rundir.List(stateRoot())
 	if err != nil {
@@ -143,7 +149,7 @@ func (o *logsOptions) find() (rundir.Found, error) {
 		return findRun("")
 	}
 	last := slices.MaxFunc(found, func(a, b rundir.Found) int { return endedAt(a).Compare(endedAt(b)) })
-	fmt.Fprintf(o.env.Err, "no run is alive; these are the logs of %s: %s\n", last.RunID, howEnded(last.Record, o.env.Now().Location()))
+	fmt.Fprintf(env.Err, "no run is alive; these are the %s of %s: %s\n", what, last.RunID, howEnded(last.Record, env.Now().Location()))
 	return last, nil
 }
 

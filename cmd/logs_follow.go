@@ -1,81 +1,11 @@
 package cmd
 
 import (
-	"context"
-	"fmt"
 	"path/filepath"
 	"strings"
 
-	"github.com/fsnotify/fsnotify"
-
 	"github.com/snakepit-dev/snakepit/internal/rundir"
-	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
-
-// runFollow prints the last lines and then what comes, until the run has ended,
-// or Ctrl-C.
-func (o *logsOptions) runFollow(ctx context.Context, found rundir.Found, folder logFolder, printer *logPrinter) error {
-	ctx, stop := interruptible(ctx)
-	defer stop()
-	watcher, err := fsnotify.NewWatcher()
-	if err != nil {
-		return fmt.Errorf("cannot follow the logs: %w", err)
-	}
-	defer watcher.Close()
-	// Watched before they are first read, so that nothing is missed in between.
-	if err := watcher.Add(filepath.Dir(rundir.LogPath(found.Dir, "any"))); err != nil {
-		return fmt.Errorf("cannot follow the logs: %w", err)
-	}
-	ended := make(chan struct{})
-	go func() {
-		if waitEnded(ctx, found) == nil {
-			close(ended)
-		}
-	}()
-	left := readerLeft(o.env.Out)
-	follower := &logFollower{logFolder: folder, tails: map[string]*tail{}}
-	defer follower.close()
-	lines, err := follower.begin(int(o.lines))
-	for {
-		if err != nil {
-			return err
-		}
-		if err := printer.print(lines); err != nil {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return nil
-		case <-left:
-			return nil
-		case <-ended:
-			lines, err := follower.finish()
-			if err != nil {
-				return err
-			}
-			return printer.print(lines)
-		case event := <-watcher.Events:
-			lines, err = follower.changed(event.Name)
-		case <-watcher.Errors: // events were lost: there may be news in any of them
-			lines, err = follower.all()
-		}
-	}
-}
-
-// waitEnded waits for the end of the supervisor's process, which is an event; the
-// lock, which has to be polled, is free at once when that has ended.
-func waitEnded(ctx context.Context, found rundir.Found) error {
-	if found.Record != nil {
-		s := found.Record.Supervisor
-		if handle, err := procscan.Open(procscan.ID{PID: s.PID, Start: s.Start, Boot: s.Boot}); err == nil {
-			defer handle.Close()
-			if err := handle.Wait(ctx); err != nil {
-				return err
-			}
-		}
-	}
-	return rundir.WaitEnded(ctx, found.Dir)
-}
 
 // logFollower reads what is new in the logs of a run.
 type logFollower struct {

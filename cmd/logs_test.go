@@ -12,6 +12,7 @@ import (
 	"time"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/spf13/cobra"
 
 	"github.com/snakepit-dev/snakepit/internal/rundir"
 )
@@ -118,7 +119,7 @@ func TestLogsBadInput(t *testing.T) {
 	}
 }
 
-// following is a "logs --follow" under way.
+// following is a command with --follow under way.
 type following struct {
 	t     *testing.T
 	lines chan string
@@ -128,10 +129,15 @@ type following struct {
 
 func follow(t *testing.T, args ...string) *following {
 	t.Helper()
+	return followCommand(t, newLogs, args...)
+}
+
+func followCommand(t *testing.T, newCommand func(*Env) *cobra.Command, args ...string) *following {
+	t.Helper()
 	ctx, stop := context.WithCancel(t.Context())
 	reader, writer := io.Pipe()
 	f := &following{t: t, lines: make(chan string, 100), done: make(chan error, 1), stop: stop}
-	c := newLogs(&Env{Out: writer, Err: &bytes.Buffer{}, Now: time.Now})
+	c := newCommand(&Env{Out: writer, Err: &bytes.Buffer{}, Now: func() time.Time { return noon }})
 	c.SetArgs(append(args, "--follow"))
 	go func() {
 		f.done <- c.ExecuteContext(ctx)

@@ -11,6 +11,8 @@ import (
 	"golang.org/x/term"
 
 	"github.com/snakepit-dev/snakepit/internal/config"
+	"github.com/snakepit-dev/snakepit/internal/rundir"
+	"github.com/snakepit-dev/snakepit/internal/telemetry"
 	"github.com/snakepit-dev/snakepit/pkg/pool"
 )
 
@@ -123,6 +125,15 @@ func (p *progress) ready(detached bool) {
 		return
 	}
 	p.print(fmt.Sprintf("%s Ctrl-C stops it; in another terminal: snakepit list · snakepit call ping", p.styles.faint.Render("next: ")))
+}
+
+// metrics says where they are: the record knows which port it has become.
+func (p *progress) metrics(record *rundir.Record) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if record != nil {
+		p.print(fmt.Sprintf("%s http://%s%s", p.styles.faint.Render("metrics:"), record.Metrics, telemetry.MetricsPath))
+	}
 }
 
 // stopped shows how a worker ended.

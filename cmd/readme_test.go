@@ -185,7 +185,7 @@ func TestReadmeFirstCommand(t *testing.T) {
 		}
 	}
 	_ = cmd.Wait() // go run itself exits 1 after Ctrl-C, whatever the program did
-	if last := all[len(all)-1]; !strings.Contains(last, "No orphaned processes.") {
+	if last := all[len(all)-1]; !strings.Contains(last, "No orphaned processes: supervision cleaned up") {
 		t.Errorf("its last line is %q; all of it:\n%s", last, strings.Join(all, "\n"))
 	}
 }

@@ -46,7 +46,8 @@ them calls, restarts them, and stops them without leaving a process or a port
 behind.
 
 Exit codes: 0 done, 1 the operation failed, 2 usage or configuration, 3 nothing
-matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive.`,
+matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive,
+10 orphans found (only with orphans --exit-code).`,
 		Example: `  snakepit start --workers 8 -d
   snakepit list
   snakepit call add '{"a": 2, "b": 3}'
@@ -61,7 +62,8 @@ matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive.
 		return &usageError{err: err, command: c.CommandPath()}
 	})
 	root.AddCommand(
-		newStart(env), newStop(env), newList(env), newCall(env), newLogs(env), newVersion(env),
+		newStart(env), newStop(env), newList(env), newCall(env), newLogs(env), newEvents(env), newVersion(env),
+		newOrphans(env), newKillOrphans(env),
 		newSupervise(env), newGuard(env),
 	)
 	root.InitDefaultCompletionCmd()

@@ -36,8 +36,11 @@ func storyCommands() map[string]storyCommand {
 		"events":        checkEvents,
 		"alive":         checkAlive,
 		"file":          checkFile,
+		"found":         checkFound,
+		"killed":        checkKilled,
 		"none-left":     checkNoneLeft,
 		"faster-than":   checkFasterThan,
+		"metric":        checkMetric,
 	}
 	commands := map[string]storyCommand{
 		"eventually": eventually(checks),

@@ -66,6 +66,12 @@ activate it.`,
 	setting("run-id", "name", "", "name of the run (default: a random one)")
 	setting("ready-timeout", "duration", config.DefaultReadyTimeout, "how long a worker may take to become ready")
 	setting("grace", "duration", config.DefaultGrace, "how long a worker may take to end after SIGTERM before it is killed")
+	setting("metrics", "address", "", "serve Prometheus metrics at host:port, path /metrics; port 0 takes a free one (default: not served)")
+	setting("log-format", joinOr([]string{config.LogText, config.LogJSON}), config.LogText, "form of supervisor.log, and of standard error in the foreground")
+	setting("orphans", joinOr([]string{config.OrphansKill, config.OrphansWarn, config.OrphansIgnore}), config.DefaultOrphans,
+		"what to do with processes that dead runs have left")
+	setting("emergency-cleanup", joinOr([]string{config.CleanupKill, config.CleanupReport, config.CleanupOff}), config.DefaultCleanup,
+		"what the guard does with processes that should not be there any more; off: there is no guard")
 	o.output = addOutput(c, "table", "json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		o.flags = givenFlags(flags)
@@ -108,6 +114,9 @@ func (o *startOptions) run(ctx context.Context) error {
 	if err != nil {
 		return err
 	}
+	if !o.detach && handoff.Config.LogFormat == config.LogJSON {
+		return o.runLogged(ctx, handoff)
+	}
 	show := newProgress(o.env, handoff.Config, began)
 	if o.detach {
 		return o.runDetached(ctx, handoff, show)
@@ -127,17 +136,18 @@ func (o *startOptions) prepare(ctx context.Context) (supervisor.Handoff, error) 
 	if err != nil {
 		return h, err
 	}
+	say := o.speaker(h.Config)
 	ctx, cancel := interruptible(ctx)
 	defer cancel()
 	h.Python, err = pyenv.Resolve(ctx, pyenv.Options{
 		Python: h.Config.Python, VirtualEnv: o.env.Getenv("VIRTUAL_ENV"), CacheDir: cacheRoot(), Path: o.env.Getenv("PATH"),
-		Progress: func(step string) { fmt.Fprintln(o.env.Err, step) },
+		Progress: say,
 	})
 	if err != nil && ctx.Err() != nil {
 		return h, failf(exitFailed, "start again: what is half made is made anew", "cannot start: interrupted")
 	}
 	if h.Python.Notice != "" {
-		fmt.Fprintln(o.env.Err, h.Python.Notice)
+		say(h.Python.Notice)
 	}
 	return h, err
 }
@@ -152,7 +162,7 @@ func runtimeDir(env *Env) string {
 
 // runHere is the supervisor in the foreground.
 func (o *startOptions) runHere(ctx context.Context, h supervisor.Handoff, show *progress) error {
-	options, err := runOptions(h)
+	options, err := runOptions(o.env, h)
 	if err != nil {
 		return err
 	}
@@ -171,7 +181,7 @@ func (o *startOptions) runHere(ctx context.Context, h supervisor.Handoff, show *
 	case !outcome.Ready:
 		return failf(exitFailed, "", "%w", errInterrupted)
 	}
-	return errors.Join(failed, printSummary(o.env, h.Config.RunID, control.SummaryOf(outcome.Summary)))
+	return errors.Join(failed, printSummary(o.env, h.Config, control.SummaryOf(outcome.Summary)))
 }
 
 // runDetached starts the supervisor in the background and waits until it is
@@ -197,6 +207,8 @@ func (o *startOptions) runDetached(ctx context.Context, h supervisor.Handoff, sh
 			return failf(exitFailed, "see: snakepit logs supervisor --run-id "+h.Config.RunID, "cannot start run %q: %w", h.Config.RunID, err)
 		case report.Event != nil:
 			show.event(*report.Event)
+		case report.Warning != "":
+			show.warn(report.Warning)
 		case report.Failed != nil:
 			show.end()
 			_ = d.Wait() // its report has said why it exits as it does
@@ -211,6 +223,18 @@ func (o *startOptions) runDetached(ctx context.Context, h supervisor.Handoff, sh
 // list does.
 func (o *startOptions) announce(ctx context.Context, h supervisor.Handoff, show *progress) error {
 	show.ready(o.detach)
+	if h.Config.Metrics != "" {
+		found, err := findRun(h.Config.RunID)
+		if err != nil {
+			return err
+		}
+		show.metrics(found.Record)
+	}
+	return o.document(ctx, h)
+}
+
+// document prints the run as list does, to those who asked for it.
+func (o *startOptions) document(ctx context.Context, h supervisor.Handoff) error {
 	if o.output.value != "json" {
 		return nil
 	}

@@ -2,12 +2,14 @@ package cmd
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"time"
 
 	"github.com/spf13/cobra"
 
+	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/control"
 	"github.com/snakepit-dev/snakepit/internal/control/controlpb"
 	"github.com/snakepit-dev/snakepit/internal/rundir"
@@ -63,7 +65,9 @@ func (o *stopOptions) run(ctx context.Context) error {
 	if err := rundir.WaitEnded(ctx, found.Dir); err != nil {
 		return fmt.Errorf("cannot see the supervisor of run %q end: %w", found.RunID, err)
 	}
-	return printSummary(o.env, found.RunID, summary)
+	settings := config.Config{RunID: found.RunID}
+	_ = json.Unmarshal(found.Record.Config, &settings) // of another version perhaps; then the defaults hold
+	return printSummary(o.env, settings, summary)
 }
 
 // lost is a stop whose end nobody reported.
@@ -93,12 +97,17 @@ func stoppedLine(s *styles, worker string, pid int, exit, signal string, took ti
 
 // printSummary says what was found when everything was stopped, and fails when
 // anything was, or when anything went wrong on the way.
-func printSummary(env *Env, runID string, summary *controlpb.StopSummary) error {
+func printSummary(env *Env, run config.Config, summary *controlpb.StopSummary) error {
 	styles := newStyles(env.Err)
-	guard := summary.GetGuard()
+	guard, runID := summary.GetGuard(), run.RunID
 	switch {
+	case guard == nil && run.EmergencyCleanup == config.CleanupOff:
+		// the supervisor has looked, and nobody else was to
 	case guard == nil:
 		fmt.Fprintln(env.Err, styles.warn.Render("the guard did not answer; the supervisor's own look stands alone"))
+	case len(guard.Found) > 0 && run.EmergencyCleanup == config.CleanupReport:
+		fmt.Fprintln(env.Err, styles.warn.Render(fmt.Sprintf("the guard found %d orphaned processes and has left them alone, as it was told to: PID %v; this indicates a bug in the normal shutdown",
+			len(guard.Found), guard.Found)))
 	case len(guard.Found) > 0:
 		fmt.Fprintln(env.Err, styles.warn.Render(fmt.Sprintf("the guard found %d orphaned processes and killed %d: PID %v; this indicates a bug in the normal shutdown",
 			len(guard.Found), len(guard.Killed), guard.Found)))
@@ -116,7 +125,7 @@ func printSummary(env *Env, runID string, summary *controlpb.StopSummary) error 
 		complain("survivor: PID %d: %s", survivor.Pid, survivor.What)
 	}
 	for _, pid := range guard.GetSurvivors() {
-		complain("survivor: PID %d: the guard could not end it", pid)
+		complain("survivor: PID %d: the guard has not ended it", pid)
 	}
 	for _, text := range append(summary.Errors, guard.GetErrors()...) {
 		complain("%s", text)
@@ -124,6 +133,6 @@ func printSummary(env *Env, runID string, summary *controlpb.StopSummary) error 
 	if left > 0 {
 		return failf(exitFailed, "look at what is left: ps -o pid,ppid,stat,args -p PID; end it: kill -9 PID", "run %q stopped, but not cleanly: see the %d lines above", runID, left)
 	}
-	fmt.Fprintf(env.Err, "%s  run %s stopped. No orphaned processes.\n", styles.state("stopped"), styles.title.Render(runID))
+	fmt.Fprintf(env.Err, "%s  run %s stopped. No orphaned processes: supervision cleaned up\n", styles.state("stopped"), styles.title.Render(runID))
 	return nil
 }

@@ -38,11 +38,12 @@ func supervise(c *cobra.Command, env *Env) error {
 		return failf(exitUsage, "start a run with: snakepit start -d", "cannot supervise: no hand-over on standard input: %w", err)
 	}
 	reports := &reporter{encoder: json.NewEncoder(env.Out)}
-	options, err := runOptions(handoff)
+	options, err := runOptions(env, handoff)
 	if err != nil {
 		return err
 	}
 	options.Observe = func(e pool.Event) { reports.send(supervisor.Report{Event: &e}) }
+	options.Warn = func(text string) { reports.send(supervisor.Report{Warning: text}) }
 	options.Ready = func(control.Description, []*pool.Pool) { reports.last(supervisor.Report{Ready: true}) }
 	outcome, err := supervisor.Run(c.Context(), options)
 	if err == nil && !outcome.Ready {
@@ -63,17 +64,21 @@ func supervise(c *cobra.Command, env *Env) error {
 var errInterrupted = errors.New("interrupted before every worker was ready; everything was stopped")
 
 // runOptions are what a run needs, in the foreground and detached alike.
-func runOptions(h supervisor.Handoff) (supervisor.Options, error) {
+func runOptions(env *Env, h supervisor.Handoff) (supervisor.Options, error) {
 	executable, err := os.Executable()
 	if err != nil {
 		return supervisor.Options{}, fmt.Errorf("cannot find this program: %w", err)
+	}
+	without, err := layersOff(env.Getenv(layersVariable))
+	if err != nil {
+		return supervisor.Options{}, err
 	}
 	signals := make(chan os.Signal, 4)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
 	signal.Ignore(syscall.SIGPIPE) // a closed pipe must not keep a stop from finishing
 	return supervisor.Options{
 		Config: h.Config, Python: h.Python, Runs: h.Runs, RuntimeDir: h.RuntimeDir,
-		Version: thisVersion().Version, Executable: executable, Signals: signals,
+		Version: thisVersion().Version, Executable: executable, Signals: signals, Without: without,
 	}, nil
 }
 

@@ -3,10 +3,12 @@ package config
 import (
 	"fmt"
 	"maps"
+	"net"
 	"net/netip"
 	"os"
 	"regexp"
 	"slices"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -81,6 +83,50 @@ func checkGrace(d time.Duration) *fault {
 		return nil
 	}
 	return &fault{"the grace time cannot be negative", "Give a duration such as 5s, or 0s to kill at once."}
+}
+
+func checkOrphans(text string) *fault {
+	return checkChoice(text, OrphansKill, OrphansWarn, OrphansIgnore)
+}
+
+func checkCleanup(text string) *fault {
+	return checkChoice(text, CleanupKill, CleanupReport, CleanupOff)
+}
+
+func checkLogFormat(text string) *fault {
+	return checkChoice(text, LogText, LogJSON)
+}
+
+// parseMetrics returns the address in its normal form. Empty: no metrics. An
+// address without a host means every address of the machine.
+func parseMetrics(text string) (string, *fault) {
+	if text == "" {
+		return "", nil
+	}
+	const hint = "Give an address such as 127.0.0.1:9464, or :9464 for every address of this machine."
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		return "", &fault{"it is not written host:port", hint}
+	}
+	n, err := strconv.ParseUint(port, 10, 16)
+	if err != nil {
+		return "", &fault{fmt.Sprintf("a port is a number from 1 to %d, or 0 for any that is free", maxPort), hint}
+	}
+	if host != "" {
+		var f *fault
+		if host, f = parseHost(host); f != nil {
+			return "", f
+		}
+	}
+	return net.JoinHostPort(host, strconv.FormatUint(n, 10)), nil
+}
+
+func checkChoice(text string, choices ...string) *fault {
+	if slices.Contains(choices, text) {
+		return nil
+	}
+	list := strings.Join(choices, ", ")
+	return &fault{"it is none of " + list, "Choose one of " + list + "."}
 }
 
 func checkPython(python string) *fault {

@@ -19,6 +19,28 @@ const (
 	DefaultHost         = "127.0.0.1"
 	DefaultReadyTimeout = 30 * time.Second
 	DefaultGrace        = 5 * time.Second
+	DefaultOrphans      = OrphansKill
+	DefaultCleanup      = CleanupKill
+)
+
+// What a start does with the orphans of dead runs.
+const (
+	OrphansKill   = "kill"   // end them, and say so
+	OrphansWarn   = "warn"   // say so
+	OrphansIgnore = "ignore" // do not look
+)
+
+// What the guard does with processes that should not be there.
+const (
+	CleanupKill   = "kill"   // end them
+	CleanupReport = "report" // say so
+	CleanupOff    = "off"    // there is no guard
+)
+
+// How logs are written.
+const (
+	LogText = "text" // for people
+	LogJSON = "json" // one object a line
 )
 
 // Config is a run, checked and complete. As JSON it is handed to the detached
@@ -37,6 +59,15 @@ type Config struct {
 	ReadyTimeout time.Duration `json:"-"`
 	// Grace is how long a worker may take to end after SIGTERM.
 	Grace time.Duration `json:"-"`
+	// Orphans is what the start does with the orphans of dead runs.
+	Orphans string `json:"orphans"`
+	// EmergencyCleanup is what the guard does.
+	EmergencyCleanup string `json:"emergency_cleanup"`
+	// Metrics is where Prometheus metrics are served, as host:port; port 0 is any
+	// that is free. Empty: nowhere.
+	Metrics string `json:"metrics,omitempty"`
+	// LogFormat is that of supervisor.log, and of standard error in the foreground.
+	LogFormat string `json:"log_format"`
 	// Pools is sorted by name and never empty.
 	Pools []Pool `json:"pools"`
 }

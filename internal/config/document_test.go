@@ -30,6 +30,11 @@ func TestDocumentErrors(t *testing.T) {
 		"bool for a duration":   {"grace: true", "f.yaml:1:8: grace must be a duration such as 30s"},
 		"text for a list":       {"python_path: .", "f.yaml:1:14: python_path must be a list"},
 		"number in a list":      {"python_path: [a, 3]", "f.yaml:1:18: an entry of python_path must be text"},
+		"text for features":     {"features: kill", "f.yaml:1:11: features must be a mapping"},
+		"feature at the top":    {"emergency_cleanup: kill", "f.yaml:1:1: unknown key emergency_cleanup"},
+		"setting as a feature":  {"features: {orphans: kill}", "f.yaml:1:12: unknown key orphans"},
+		"unknown feature value": {"features: {emergency_cleanup: maybe}", "emergency_cleanup maybe in f.yaml:1:31: it is none of kill, report, off"},
+		"number for orphans":    {"orphans: 1", "f.yaml:1:10: orphans must be text"},
 		"list for pools":        {"pools:\n  - a", "f.yaml:2:3: pools must be a mapping"},
 		"text for a pool":       {"pools: {a: b}", "f.yaml:1:12: a pool must be a mapping"},
 		"text for the file":     {"hello", "f.yaml:1:1: the file must be a mapping"},
@@ -74,7 +79,8 @@ func TestDocumentErrors(t *testing.T) {
 
 func TestDocumentUnknownKeyHint(t *testing.T) {
 	for text, want := range map[string]string{
-		"x: 1":               "Known here: grace, host, pools, python, python_path, ready_timeout, run_id.",
+		"x: 1":               "Known here: features, grace, host, log_format, metrics, orphans, pools, python, python_path, ready_timeout, run_id.",
+		"features: {x: 1}":   "Known here: emergency_cleanup.",
 		"pools: {a: {x: 1}}": "Known here: adapter, base_port, env, workers.",
 	} {
 		_, err := parseDocument("f.yaml", []byte(text))
@@ -144,7 +150,7 @@ func resolveText(text string) (Config, error) {
 
 func FuzzDocument(f *testing.F) {
 	for _, seed := range []string{
-		"", "run_id: demo\npython: p\npython_path: [/]\nhost: ::1\nready_timeout: 30s\ngrace: 0\n",
+		"", "run_id: demo\npython: p\npython_path: [/]\norphans: warn\nfeatures: {emergency_cleanup: off}\nhost: ::1\nready_timeout: 30s\ngrace: 0\n",
 		"pools:\n  default:\n    workers: 8\n    adapter: module.Class\n    base_port: 50051\n    env: {KEY: value, N: 1.0}\n",
 		"a: b: c", "host: &a x\ngrace: *a", "? a\n: b", "<<: {a: b}", "- - - a", "!!map {}", "\"\\x", "a: |\n  b\n", "%YAML 1.2\n---\n{}",
 		"pools: {a: {base_port: 1}, b: {base_port: 3}}", "\ufeffhost: localhost", "host:\t\"\u00e9\"", "---\n...\n---\n",

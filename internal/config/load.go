@@ -66,8 +66,11 @@ func (l *layers) readFile() error {
 }
 
 func (l *layers) resolve() (Config, error) {
-	cfg := Config{Host: DefaultHost, ReadyTimeout: DefaultReadyTimeout, Grace: DefaultGrace}
-	for _, s := range runSettings {
+	cfg := Config{
+		Host: DefaultHost, ReadyTimeout: DefaultReadyTimeout, Grace: DefaultGrace,
+		Orphans: DefaultOrphans, EmergencyCleanup: DefaultCleanup, LogFormat: LogText,
+	}
+	for _, s := range slices.Concat(runSettings, featureSettings) {
 		v, dir, ok := l.above(s)
 		if !ok {
 			v, ok = l.file.settings[s.key]

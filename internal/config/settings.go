@@ -2,6 +2,7 @@ package config
 
 import (
 	"path/filepath"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -36,6 +37,15 @@ var runSettings = []setting{
 	{"host", "SNAKEPIT_HOST", "host", kindText},
 	{"ready-timeout", "SNAKEPIT_READY_TIMEOUT", "ready_timeout", kindDuration},
 	{"grace", "SNAKEPIT_GRACE", "grace", kindDuration},
+	{"orphans", "SNAKEPIT_ORPHANS", "orphans", kindText},
+	{"metrics", "SNAKEPIT_METRICS", "metrics", kindText},
+	{"log-format", "SNAKEPIT_LOG_FORMAT", "log_format", kindText},
+}
+
+// featureSettings are of the whole run, too, and stand under features in the
+// file.
+var featureSettings = []setting{
+	{"emergency-cleanup", "SNAKEPIT_EMERGENCY_CLEANUP", "emergency_cleanup", kindText},
 }
 
 // poolSettings are those of one pool.
@@ -59,7 +69,7 @@ const configVariable = "SNAKEPIT_CONFIG"
 // may hold.
 func FlagNames() []string {
 	names := []string{pythonPath.flag, poolName.flag}
-	for _, s := range append(runSettings[:len(runSettings):len(runSettings)], poolSettings...) {
+	for _, s := range slices.Concat(runSettings, featureSettings, poolSettings) {
 		names = append(names, s.flag)
 	}
 	return names
@@ -86,6 +96,14 @@ func (c *Config) set(key string, v value, dir string) error {
 		if c.Grace, f = parseDuration(v.text); f == nil {
 			f = checkGrace(c.Grace)
 		}
+	case "orphans":
+		c.Orphans, f = v.text, checkOrphans(v.text)
+	case "emergency_cleanup":
+		c.EmergencyCleanup, f = v.text, checkCleanup(v.text)
+	case "metrics":
+		c.Metrics, f = parseMetrics(v.text)
+	case "log_format":
+		c.LogFormat, f = v.text, checkLogFormat(v.text)
 	}
 	if f != nil {
 		return v.bad(f)

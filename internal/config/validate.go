@@ -31,6 +31,22 @@ func (c Config) Validate() error {
 	if f := checkGrace(c.Grace); f != nil {
 		return f.on("the grace time " + c.Grace.String())
 	}
+	if f := checkOrphans(c.Orphans); f != nil {
+		return f.on("orphans " + show(c.Orphans))
+	}
+	if f := checkCleanup(c.EmergencyCleanup); f != nil {
+		return f.on("emergency_cleanup " + show(c.EmergencyCleanup))
+	}
+	metrics, f := parseMetrics(c.Metrics)
+	if f == nil && metrics != c.Metrics {
+		f = &fault{"the address is not in its normal form", "Write it as " + metrics + "."}
+	}
+	if f != nil {
+		return f.on("metrics " + show(c.Metrics))
+	}
+	if f := checkLogFormat(c.LogFormat); f != nil {
+		return f.on("log_format " + show(c.LogFormat))
+	}
 	return c.validatePools()
 }
 

@@ -53,6 +53,15 @@ func TestBadFlags(t *testing.T) {
 		{"ready-timeout", "0s", "cannot use --ready-timeout 0s: the ready timeout must be longer than zero"},
 		{"ready-timeout", "30", "cannot use --ready-timeout 30: it is not a duration"},
 		{"grace", "-1s", "cannot use --grace -1s: the grace time cannot be negative"},
+		{"orphans", "maybe", "cannot use --orphans maybe: it is none of kill, warn, ignore"},
+		{"orphans", "", `cannot use --orphans "": it is none of`},
+		{"emergency-cleanup", "warn", "cannot use --emergency-cleanup warn: it is none of kill, report, off"},
+		{"log-format", "xml", "cannot use --log-format xml: it is none of text, json"},
+		{"metrics", "9464", "cannot use --metrics 9464: it is not written host:port"},
+		{"metrics", "127.0.0.1:", "cannot use --metrics \"127.0.0.1:\": a port is a number from 1 to 65535"},
+		{"metrics", "127.0.0.1:65536", "cannot use --metrics \"127.0.0.1:65536\": a port is a number from 1 to 65535"},
+		{"metrics", "127.0.0.1:http", "cannot use --metrics \"127.0.0.1:http\": a port is a number from 1 to 65535"},
+		{"metrics", "example.org:9464", "cannot use --metrics \"example.org:9464\": a host is an IP address of this machine"},
 		{"python", "", `cannot use --python "": it is empty`},
 		{"python", "a\x00", `cannot use --python "a\x00": a path cannot contain a NUL character`},
 		{"python-path", "missing", "cannot use --python-path missing: there is no such directory: " + dir + "/missing"},
@@ -79,6 +88,7 @@ func TestBadFlags(t *testing.T) {
 func TestGoodFlags(t *testing.T) {
 	run := func(c Config) any { return c.RunID }
 	host := func(c Config) any { return c.Host }
+	metrics := func(c Config) any { return c.Metrics }
 	adapter := func(c Config) any { return c.Pools[0].Adapter }
 	port := func(c Config) any { return c.Pools[0].BasePort }
 	for _, tt := range []struct {
@@ -98,6 +108,9 @@ func TestGoodFlags(t *testing.T) {
 		{"base-port", "0", port, 0},
 		{"base-port", "65532", port, 65532}, // 4 workers end at the last port
 		{"workers", "4096", func(c Config) any { return c.Pools[0].Workers }, 4096},
+		{"metrics", "localhost:09464", metrics, "127.0.0.1:9464"},
+		{"metrics", ":0", metrics, ":0"},
+		{"metrics", "", metrics, ""},
 		{"grace", "0", func(c Config) any { return c.Grace }, time.Duration(0)},
 	} {
 		got := load(t, Input{WorkDir: t.TempDir(), Getenv: env(nil), Flags: map[string]string{tt.flag: tt.text}})
@@ -115,7 +128,7 @@ func TestBadVariable(t *testing.T) {
 }
 
 func TestFlagNamesCoverEverySetting(t *testing.T) {
-	want := []string{"python-path", "pool", "run-id", "python", "host", "ready-timeout", "grace", "workers", "adapter", "base-port"}
+	want := []string{"python-path", "pool", "run-id", "python", "host", "ready-timeout", "grace", "orphans", "metrics", "log-format", "emergency-cleanup", "workers", "adapter", "base-port"}
 	if diff := cmp.Diff(want, FlagNames()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -126,6 +139,7 @@ func TestValidate(t *testing.T) {
 	good := func() Config {
 		return Config{
 			RunID: "r", PythonPath: []string{dir}, Host: "127.0.0.1", ReadyTimeout: 1, Grace: 0,
+			Orphans: "warn", EmergencyCleanup: "report", LogFormat: "json", Metrics: "[::1]:0",
 			Pools: []Pool{{Name: "a", Workers: 2, Adapter: "m:C"}, {Name: "b", Workers: 2, Adapter: "m:C"}},
 		}
 	}
@@ -144,6 +158,11 @@ func TestValidate(t *testing.T) {
 		"host form":      {func(c *Config) { c.Host = "localhost" }, "normal form"},
 		"ready timeout":  {func(c *Config) { c.ReadyTimeout = 0 }, "longer than zero"},
 		"grace":          {func(c *Config) { c.Grace = -1 }, "negative"},
+		"orphans":        {func(c *Config) { c.Orphans = "" }, "none of kill, warn, ignore"},
+		"cleanup":        {func(c *Config) { c.EmergencyCleanup = "no" }, "none of kill, report, off"},
+		"metrics":        {func(c *Config) { c.Metrics = "9464" }, "host:port"},
+		"metrics form":   {func(c *Config) { c.Metrics = "localhost:9464" }, "normal form"},
+		"log format":     {func(c *Config) { c.LogFormat = "" }, "none of text, json"},
 		"no pools":       {func(c *Config) { c.Pools = nil }, "there are none"},
 		"pool name":      {func(c *Config) { c.Pools[0].Name = "A" }, "a pool name is"},
 		"pool twice":     {func(c *Config) { c.Pools[1].Name = "a" }, "distinct"},
@@ -178,6 +197,7 @@ func TestValidate(t *testing.T) {
 func TestJSON(t *testing.T) {
 	want := Config{
 		RunID: "r", Python: "/p", PythonPath: []string{"/a"}, Host: "::1", ReadyTimeout: 90 * time.Second, Grace: 0,
+		Orphans: "warn", EmergencyCleanup: "off", Metrics: ":9464", LogFormat: "json",
 		Pools: []Pool{{Name: "a", Workers: 2, Adapter: "m:C", BasePort: 1, Env: map[string]string{"A": "b"}}},
 	}
 	data, err := json.Marshal(want)
@@ -185,7 +205,7 @@ func TestJSON(t *testing.T) {
 		t.Fatal(err)
 	}
 	const text = `{"run_id":"r","python":"/p","python_path":["/a"],"host":"::1",` +
-		`"pools":[{"name":"a","workers":2,"adapter":"m:C","base_port":1,"env":{"A":"b"}}],"ready_timeout":"1m30s","grace":"0s"}`
+		`"orphans":"warn","emergency_cleanup":"off","metrics":":9464","log_format":"json","pools":[{"name":"a","workers":2,"adapter":"m:C","base_port":1,"env":{"A":"b"}}],"ready_timeout":"1m30s","grace":"0s"}`
 	if diff := cmp.Diff(text, string(data)); diff != "" {
 		t.Errorf("JSON (-want +got):\n%s", diff)
 	}

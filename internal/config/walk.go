@@ -33,11 +33,25 @@ func (w walker) document(body ast.Node) (document, error) {
 			doc.pythonPath, err = w.list(p)
 		case "pools":
 			doc.pools, err = w.pools(p.node)
+		case "features":
+			doc.settings, err = w.features(doc.settings, p.node)
 		default:
-			doc.settings, err = w.setting(doc.settings, p, runSettings, pythonPath.key, "pools")
+			doc.settings, err = w.setting(doc.settings, p, runSettings, pythonPath.key, "pools", "features")
 		}
 	}
 	return doc, err
+}
+
+// features adds to the settings of the run: no key stands in both places.
+func (w walker) features(to map[string]value, node ast.Node) (map[string]value, error) {
+	pairs, err := w.mapping(node, "features")
+	for _, p := range pairs {
+		if err != nil {
+			break
+		}
+		to, err = w.setting(to, p, featureSettings)
+	}
+	return to, err
 }
 
 func (w walker) pools(node ast.Node) (map[string]poolDocument, error) {

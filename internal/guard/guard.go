@@ -30,6 +30,9 @@ type Verdict struct {
 	Errors    []string `json:"errors,omitempty"`
 }
 
+// clean says that everything could be seen, and that nothing was there.
+func (v Verdict) clean() bool { return len(v.Found) == 0 && len(v.Errors) == 0 }
+
 // Keeper starts child processes so that nobody else reaps them.
 type Keeper interface {
 	Keep(cmd *exec.Cmd) error
@@ -44,11 +47,11 @@ type Guard struct {
 	done chan struct{} // closed when the process has ended
 }
 
-// Start starts the guard of a run: this program again, as "snakepit guard". It
-// has a session of its own, so that a signal to the supervisor's group does not
-// reach it. What it logs goes to log.
-func Start(keeper Keeper, executable, runID, runsRoot string, log *os.File) (*Guard, error) {
-	cmd := exec.Command(executable, "guard", "--run-id", runID, "--runs", runsRoot)
+// Start starts the guard of a run: this program again, as "snakepit guard", with
+// further flags if there are any. It has a session of its own, so that a signal
+// to the supervisor's group does not reach it. What it logs goes to log.
+func Start(keeper Keeper, executable, runID, runsRoot string, log *os.File, flags ...string) (*Guard, error) {
+	cmd := exec.Command(thisProgram(executable), append([]string{"guard", "--run-id", runID, "--runs", runsRoot}, flags...)...)
 	cmd.Args[0] = "snakepit"
 	cmd.Dir = "/"
 	cmd.Stderr = log
@@ -78,6 +81,28 @@ func Start(keeper Keeper, executable, runID, runsRoot string, log *os.File) (*Gu
 	}()
 	return g, nil
 }
+
+// thisProgram is a path that leads to the program that runs now. Its file may
+// have been removed, as "go run" does, or replaced by another version, which
+// would not be the one that this supervisor speaks with; then the kernel still
+// has it (proc_pid_exe(5)).
+func thisProgram(executable string) string {
+	const running = "/proc/self/exe"
+	now, err := os.Stat(running)
+	if err != nil {
+		return executable // there is no such thing outside of Linux
+	}
+	if there, err := os.Stat(executable); err == nil && os.SameFile(now, there) {
+		return executable // a name that says more
+	}
+	return running
+}
+
+// Done is closed when the process has ended.
+func (g *Guard) Done() <-chan struct{} { return g.done }
+
+// PID is the number that the process has, or had.
+func (g *Guard) PID() int { return g.id.PID }
 
 // ID is the guard's process; zero when it has ended.
 func (g *Guard) ID() procscan.ID {

@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"strconv"
@@ -21,9 +22,7 @@ import (
 func TestSupervisorDies(t *testing.T) {
 	h := &house{runs: t.TempDir(), run: newRun()}
 	socket := filepath.Join(t.TempDir(), "s")
-	if err := os.WriteFile(socket, nil, 0o600); err != nil {
-		t.Fatal(err)
-	}
+	leaveSocket(t, socket)
 	supervisor := start(t, "supervisor", looks{role: "supervisor", env: []string{
 		"GUARD_TEST_RUNS=" + h.runs, "GUARD_TEST_RUN=" + h.run, "GUARD_TEST_SOCKET=" + socket,
 	}})
@@ -47,6 +46,19 @@ func TestSupervisorDies(t *testing.T) {
 	h.mustEnd(t, sorted(marked))
 	if _, err := os.Stat(socket); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the socket is still there: %v", err)
+	}
+}
+
+// leaveSocket makes what a killed server leaves: a socket that nobody serves.
+func leaveSocket(t *testing.T, path string) {
+	t.Helper()
+	listener, err := net.ListenUnix("unix", &net.UnixAddr{Name: path})
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.SetUnlinkOnClose(false)
+	if err := listener.Close(); err != nil {
+		t.Fatal(err)
 	}
 }
 

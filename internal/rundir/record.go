@@ -46,6 +46,7 @@ type Record struct {
 	Supervisor    Process         `json:"supervisor"`
 	Guard         *Process        `json:"guard,omitempty"`
 	Socket        string          `json:"socket"`
+	Metrics       string          `json:"metrics,omitempty"` // the address that serves them, as host:port
 	State         string          `json:"state"`
 	Config        json.RawMessage `json:"config,omitempty"`
 	End           *End            `json:"end,omitempty"`
@@ -59,6 +60,7 @@ type End struct {
 	Found     []int     `json:"found,omitempty"`     // what was alive when it should not have been
 	Killed    []int     `json:"killed,omitempty"`    // of these, killed
 	Survivors []int     `json:"survivors,omitempty"` // of these, still alive
+	Confirmed bool      `json:"confirmed,omitempty"` // the guard has looked, too, and found nothing
 }
 
 // WriteRecord replaces run.json. It fills in the schema version and the run id.

@@ -24,6 +24,7 @@ type Run struct {
 	id, dir  string
 	lock     *flock.Flock
 	leftover []Entry
+	previous *Record
 }
 
 // InUseError says that another supervisor holds the run.
@@ -41,7 +42,7 @@ func (e *InUseError) Error() string {
 
 // Create makes the directory of the run and takes its lock. What an earlier run
 // with the same id left there is removed once the lock is held, except that its
-// registry is kept in memory: see Leftover. The error is an *InUseError when a
+// registry and its record are kept in memory: see Leftover and Previous. The error is an *InUseError when a
 // living supervisor has the run.
 func Create(ctx context.Context, root, runID string) (*Run, error) {
 	if !isName(runID) {
@@ -53,6 +54,9 @@ func Create(ctx context.Context, root, runID string) (*Run, error) {
 	}
 	// A registry that cannot be read names nobody.
 	r.leftover, _ = ReadRegistry(r.dir)
+	if rec, err := readRecord(r.dir); err == nil {
+		r.previous = &rec
+	}
 	if err := r.prepare(); err != nil {
 		r.lock.Close()
 		return nil, createError(runID, err)
@@ -198,6 +202,10 @@ func EventsPath(dir string) string { return filepath.Join(dir, "events.jsonl") }
 // the processes of an earlier run with the same id, which may still be alive
 // when its supervisor died.
 func (r *Run) Leftover() []Entry { return r.leftover }
+
+// Previous returns the record of an earlier run with the same id, as it was
+// before Create emptied the directory; nil when there was none.
+func (r *Run) Previous() *Record { return r.previous }
 
 // Close releases the lock. The files stay.
 func (r *Run) Close() error {

@@ -26,9 +26,10 @@ type Handoff struct {
 // Report is what a detached supervisor says while it starts, one JSON line
 // each, on its standard output. The last one is Ready or Failed.
 type Report struct {
-	Event  *pool.Event   `json:",omitempty"`
-	Ready  bool          `json:",omitempty"`
-	Failed *FailedReport `json:",omitempty"`
+	Event   *pool.Event   `json:",omitempty"`
+	Warning string        `json:",omitempty"` // what went wrong beside the workers
+	Ready   bool          `json:",omitempty"`
+	Failed  *FailedReport `json:",omitempty"`
 }
 
 // FailedReport is an error in the words of the detached supervisor.

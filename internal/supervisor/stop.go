@@ -2,6 +2,8 @@ package supervisor
 
 import (
 	"context"
+	"errors"
+	"slices"
 	"strings"
 	"sync"
 	"syscall"
@@ -120,7 +122,9 @@ func (s *supervisor) lookForSurvivors() control.StopSummary {
 	survivors, failures := s.stopping.survivors, s.stopping.errors
 	s.stopping.mu.Unlock()
 
+	began := time.Now()
 	_, left, err := procscan.EndRun(context.Background(), s.opts.Config.RunID, nil, procscan.EndOptions{KillWait: killWait})
+	s.metrics.scan(time.Since(began))
 	for _, p := range left {
 		survivors = append(survivors, pool.Survivor{PID: p.PID, What: strings.Join(p.Args, " ")})
 	}
@@ -128,13 +132,25 @@ func (s *supervisor) lookForSurvivors() control.StopSummary {
 		failures = append(failures, err.Error())
 	}
 	summary := control.StopSummary{Survivors: survivors, Errors: failures}
-	verdict, err := s.guard.Clean()
+	verdict, err := s.guards.ask()
+	if errors.Is(err, errNoGuard) {
+		return summary
+	}
 	if err != nil {
 		s.warn("no verdict of the guard", err)
 		return summary
 	}
+	s.relay(verdict)
 	summary.Guard = &control.Cleanup{Found: verdict.Found, Killed: verdict.Killed, Survivors: verdict.Survivors, Errors: verdict.Errors}
 	return summary
+}
+
+// relay passes on what the guard has written to the event log.
+func (s *supervisor) relay(v guard.Verdict) {
+	findings := telemetry.Findings{Confirmed: len(v.Found)+len(v.Errors) == 0, Found: v.Found, Killed: v.Killed}
+	for _, event := range findings.Events("this indicates a bug in the normal shutdown") {
+		s.events.Relay(event)
+	}
 }
 
 // finish writes how the run ended.
@@ -152,18 +168,12 @@ func (s *supervisor) finish(cause error) error {
 	}
 	if g := s.outcome.Summary.Guard; g != nil {
 		end.Found, end.Killed = g.Found, g.Killed
+		end.Survivors = append(end.Survivors, g.Survivors...)
+		slices.Sort(end.Survivors)
+		end.Survivors = slices.Compact(end.Survivors)
+		end.Confirmed = len(g.Found)+len(g.Errors) == 0
 	}
 	s.record.State, s.record.End = rundir.StateEnded, end
 	s.events.Emit(telemetry.Record{Event: telemetry.RunEnded, Reason: end.How})
 	return s.dir.WriteRecord(s.record)
-}
-
-// startGuard starts the guard; what it has to say goes to the supervisor's log.
-func (s *supervisor) startGuard() error {
-	var err error
-	s.guard, err = guard.Start(s.launcher, s.opts.Executable, s.opts.Config.RunID, s.opts.Runs, s.log)
-	if err == nil {
-		s.events.Emit(telemetry.Record{Event: telemetry.GuardStarted, PID: s.guard.ID().PID})
-	}
-	return err
 }

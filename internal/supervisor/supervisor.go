@@ -23,7 +23,6 @@ import (
 
 	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/control"
-	"github.com/snakepit-dev/snakepit/internal/guard"
 	"github.com/snakepit-dev/snakepit/internal/pyenv"
 	"github.com/snakepit-dev/snakepit/internal/rundir"
 	"github.com/snakepit-dev/snakepit/internal/telemetry"
@@ -40,6 +39,10 @@ type Options struct {
 	Version    string
 	Executable string // this program, for the guard
 
+	// Without are the layers against orphans that are off, for tests of the
+	// others.
+	Without Layers
+
 	// Signals are reasons to end. The first asks for an orderly stop, the
 	// second skips the grace time.
 	Signals <-chan os.Signal
@@ -49,7 +52,11 @@ type Options struct {
 	Ready   func(control.Description, []*pool.Pool)
 	Stopped func(pool.StopResult) // each worker as it ends
 	Warn    func(text string)     // what went wrong beside the workers; also in supervisor.log
+	Events  telemetry.Sink        // each event of the run
 }
+
+// Layers are ways in which a run's processes end when its supervisor has died.
+type Layers struct{ Lifeline, ParentDeathSignal, Guard bool }
 
 // Outcome is how a run ended.
 type Outcome struct {
@@ -78,8 +85,9 @@ type supervisor struct {
 	log      *os.File // supervisor.log
 	logger   *slog.Logger
 	events   *telemetry.Log
+	metrics  *metrics
 	launcher *pool.ExecLauncher
-	guard    *guard.Guard
+	guards   *guards
 	registry *rundir.Registry
 	pools    []*pool.Pool
 	record   rundir.Record
@@ -97,25 +105,34 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 	if s.self, err = procscan.Lookup(os.Getpid()); err != nil {
 		return fmt.Errorf("cannot start run %q: %w", id, err)
 	}
+	found := s.sweep(ctx)
 	if s.dir, err = rundir.Create(ctx, s.opts.Runs, id); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.dir.Close()) }()
 	defer func() { err = s.recordRefusal(err) }()
+	began := time.Now()
 	if err := refuseLeftovers(ctx, id, s.dir.Leftover()); err != nil {
 		return err
 	}
+	scanned := time.Since(began)
 	if err := s.openLog(); err != nil {
 		return err
 	}
 	defer s.log.Close()
+	if err := s.openMetrics(found); err != nil {
+		return err
+	}
+	defer func() { err = errors.Join(err, s.metrics.close()) }()
+	s.metrics.scan(scanned)
 	if _, err := rundir.Prune(s.opts.Runs, keepRuns); err != nil {
 		s.warn("cannot prune ended runs", err)
 	}
-	if s.events, err = telemetry.Open(s.dir.EventsPath(), id, s.logger); err != nil {
+	if s.events, err = telemetry.Open(s.dir.EventsPath(), id, s.logger, s.sinks()...); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.events.Close()) }()
+	s.tellSwept(found)
 
 	listener, err := s.listen()
 	if err != nil {
@@ -137,7 +154,7 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 		return err
 	}
 	if err := s.writeRecord(); err != nil {
-		_, failed := s.guard.Clean()
+		_, failed := s.guards.ask()
 		return errors.Join(err, failed)
 	}
 
@@ -153,8 +170,13 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 	go func() { started <- s.startPools(startCtx) }()
 
 	interrupts := 0
+	var guardMayStart <-chan time.Time
 	for {
 		select {
+		case <-s.guards.died():
+			guardMayStart = s.replaceGuard()
+		case <-guardMayStart:
+			guardMayStart = s.replaceGuard()
 		case failure := <-started:
 			if failure != nil && s.setState(rundir.StateStopping) {
 				err = failure
@@ -190,7 +212,7 @@ func (s *supervisor) openLog() (err error) {
 	if s.log, err = os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600); err != nil {
 		return fmt.Errorf("cannot open the supervisor's log: %w", err)
 	}
-	s.logger = slog.New(slog.NewTextHandler(s.log, nil))
+	s.logger = telemetry.NewLogger(s.log, s.opts.Config.LogFormat == config.LogJSON)
 	if err := debug.SetCrashOutput(s.log, debug.CrashOptions{}); err != nil {
 		return fmt.Errorf("cannot open the supervisor's log: %w", err)
 	}
@@ -262,6 +284,7 @@ func (s *supervisor) makePools() error {
 	s.launcher, err = pool.NewExecLauncher(
 		func(spec pool.Spec) pool.Command { return commands[spec.Pool](spec) },
 		s.openOutput,
+		s.opts.Without.ofWorkers()...,
 	)
 	if err != nil {
 		return errors.Join(err, s.registry.Close())
@@ -274,7 +297,7 @@ func (s *supervisor) makePools() error {
 		made, err := pool.New(pool.Options{
 			RunID: s.opts.Config.RunID, Name: p.Name, Workers: p.Workers, Host: s.opts.Config.Host, BasePort: p.BasePort,
 			ReadyTimeout: s.opts.Config.ReadyTimeout, Grace: grace,
-			Launcher: s.launcher, Registry: registryOf{s.registry}, Observer: observer(s.observe),
+			Launcher: s.launcher, Registry: registryOf{s.registry}, Observer: observer(s.observe), Calls: s.metrics.calls(),
 		})
 		if err != nil {
 			return errors.Join(err, s.launcher.Close(), s.registry.Close())
@@ -282,6 +305,17 @@ func (s *supervisor) makePools() error {
 		s.pools = append(s.pools, made)
 	}
 	return nil
+}
+
+// ofWorkers are the layers that are the launcher's.
+func (l Layers) ofWorkers() (off []pool.Layer) {
+	if l.Lifeline {
+		off = append(off, pool.Lifeline)
+	}
+	if l.ParentDeathSignal {
+		off = append(off, pool.ParentDeathSignal)
+	}
+	return off
 }
 
 func (s *supervisor) observe(e pool.Event) {
@@ -331,13 +365,10 @@ func (s *supervisor) setState(state string) bool {
 
 // Describe implements control.Run.
 func (s *supervisor) Describe() control.Description {
+	guard := s.guards.id()
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	d := control.Description{RunID: s.opts.Config.RunID, State: s.state, Version: s.opts.Version, Supervisor: s.self}
-	if s.guard != nil {
-		d.Guard = s.guard.ID()
-	}
-	return d
+	return control.Description{RunID: s.opts.Config.RunID, State: s.state, Version: s.opts.Version, Supervisor: s.self, Guard: guard}
 }
 
 // Pools implements control.Run.
@@ -345,8 +376,13 @@ func (s *supervisor) Pools() []*pool.Pool { return s.pools }
 
 func (s *supervisor) warn(what string, err error) {
 	s.logger.Warn(what, "error", err)
+	s.tell(fmt.Sprintf("%s: %v", what, err))
+}
+
+// tell says to whoever watches what is in the log already.
+func (s *supervisor) tell(text string) {
 	if s.opts.Warn != nil {
-		s.opts.Warn(fmt.Sprintf("%s: %v", what, err))
+		s.opts.Warn(text)
 	}
 }
 
@@ -358,7 +394,7 @@ func (s *supervisor) writeRecord() error {
 	d := s.Describe()
 	s.record = rundir.Record{
 		Version: d.Version, ControlAPI: control.API, Socket: s.socket, State: d.State, Config: raw,
-		Supervisor: recordOf(d.Supervisor),
+		Supervisor: recordOf(d.Supervisor), Metrics: s.metrics.address(),
 	}
 	if !d.Guard.IsZero() {
 		guard := recordOf(d.Guard)
@@ -373,13 +409,29 @@ func (s *supervisor) recordRefusal(cause error) error {
 	if cause == nil || s.record.Supervisor.PID != 0 {
 		return cause
 	}
-	end := &rundir.End{At: time.Now().UTC(), How: rundir.EndStartFailed, Reason: cause.Error()}
 	var left *LeftoversError
-	if errors.As(cause, &left) {
+	if errors.As(cause, &left) && s.dir.Previous() != nil {
+		return errors.Join(cause, s.restore(*s.dir.Previous()))
+	}
+	end := &rundir.End{At: time.Now().UTC(), How: rundir.EndStartFailed, Reason: cause.Error()}
+	if left != nil {
 		end.Survivors = left.PIDs
 	}
 	record := rundir.Record{Version: s.opts.Version, ControlAPI: control.API, Supervisor: recordOf(s.self), State: rundir.StateEnded, End: end}
 	return errors.Join(cause, s.dir.WriteRecord(record))
+}
+
+// restore puts back what says whose the leftovers of an earlier run are: who
+// cleans up judges by it.
+func (s *supervisor) restore(record rundir.Record) error {
+	registry, err := s.dir.OpenRegistry()
+	if err != nil {
+		return err
+	}
+	for _, entry := range s.dir.Leftover() {
+		err = errors.Join(err, registry.Put(entry))
+	}
+	return errors.Join(err, registry.Close(), s.dir.WriteRecord(record))
 }
 
 func recordOf(id procscan.ID) rundir.Process {

@@ -1,9 +1,6 @@
-// Package telemetry holds the names of the events of a run, and writes them
-// where people and programs read them. It is told of events; it causes none.
 package telemetry
 
 import (
-	"context"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -17,15 +14,17 @@ import (
 
 // The names of events.
 const (
-	RunStarting    = "run_starting"
-	RunReady       = "run_ready"
-	RunStopping    = "run_stopping"
-	RunEnded       = "run_ended"
-	WorkerState    = "worker_state"
-	GuardStarted   = "guard_started"
-	CleanupSuccess = "cleanup_success"          // looked, and found nothing
-	OrphansFound   = "orphaned_processes_found" // count: how many
-	EmergencyKill  = "emergency_cleanup"        // count: how many were killed
+	RunStarting        = "run_starting"
+	RunReady           = "run_ready"
+	RunStopping        = "run_stopping"
+	RunEnded           = "run_ended"
+	WorkerState        = "worker_state"
+	GuardStarted       = "guard_started"
+	GuardDied          = "guard_died"
+	CleanupSuccess     = "cleanup_success"          // looked, and found nothing
+	CleanupUnconfirmed = "cleanup_unconfirmed"      // found nothing, but could not see everything
+	OrphansFound       = "orphaned_processes_found" // count: how many
+	EmergencyKill      = "emergency_cleanup"        // count: how many were killed
 )
 
 // Record is one line of a run's events.jsonl.
@@ -41,15 +40,24 @@ type Record struct {
 	PID         int       `json:"pid,omitempty"`
 	Port        int       `json:"port,omitempty"`
 	Reason      string    `json:"reason,omitempty"`
+	Cause       string    `json:"cause,omitempty"` // of a restart, in one of few words
 	Count       *int      `json:"count,omitempty"`
 	PIDs        []int     `json:"pids,omitempty"`
 }
 
-// Log writes the events of one run: as JSON lines to a file, and to a slog
-// logger. It is safe for many goroutines.
+// Sink is told of every event. It is called by whoever emits, possibly by many
+// goroutines, and must not block.
+type Sink interface {
+	Receive(Record)
+}
+
+// Log is the one stream of a run's events. It writes them as JSON lines to a
+// file and to a slog logger, and passes them on to its sinks. It is safe for
+// many goroutines.
 type Log struct {
 	runID  string
-	logger *slog.Logger
+	logged Sink
+	sinks  []Sink
 
 	mu     sync.Mutex // guards file and failed, and keeps lines whole
 	file   *os.File
@@ -58,7 +66,7 @@ type Log struct {
 
 // Open appends to the run's event file, which it makes with mode 0600. A nil
 // logger is fine.
-func Open(path, runID string, logger *slog.Logger) (*Log, error) {
+func Open(path, runID string, logger *slog.Logger, sinks ...Sink) (*Log, error) {
 	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the event log: %w", err)
@@ -66,7 +74,7 @@ func Open(path, runID string, logger *slog.Logger) (*Log, error) {
 	if logger == nil {
 		logger = slog.New(slog.DiscardHandler)
 	}
-	return &Log{runID: runID, logger: logger, file: file}, nil
+	return &Log{runID: runID, logged: Logged(logger), sinks: sinks, file: file}, nil
 }
 
 // Close returns the first error that any write met.
@@ -80,17 +88,13 @@ func (l *Log) Close() error {
 func (l *Log) Observe(e pool.Event) {
 	l.Emit(Record{
 		Time: e.Time, Event: WorkerState, Pool: e.Pool, Worker: e.Worker, From: string(e.From), To: string(e.To),
-		Incarnation: e.Incarnation, PID: e.PID, Port: e.Port, Reason: e.Reason,
+		Incarnation: e.Incarnation, PID: e.PID, Port: e.Port, Reason: e.Reason, Cause: e.Cause,
 	})
 }
 
 // Emit writes one event; time and run id are filled in.
 func (l *Log) Emit(r Record) {
-	r.RunID = l.runID
-	if r.Time.IsZero() {
-		r.Time = time.Now()
-	}
-	r.Time = r.Time.UTC()
+	r = l.complete(r)
 	line, err := json.Marshal(r)
 	l.mu.Lock()
 	if err == nil {
@@ -100,5 +104,25 @@ func (l *Log) Emit(r Record) {
 		l.failed = fmt.Errorf("cannot write to the event log: %w", err)
 	}
 	l.mu.Unlock()
-	l.logger.LogAttrs(context.Background(), levelOf(r), r.Event, attributesOf(r)...)
+	l.logged.Receive(r)
+	l.pass(r)
+}
+
+// Relay tells the sinks of an event that another process has written to the file
+// and to the log.
+func (l *Log) Relay(r Record) { l.pass(l.complete(r)) }
+
+func (l *Log) complete(r Record) Record {
+	r.RunID = l.runID
+	if r.Time.IsZero() {
+		r.Time = time.Now()
+	}
+	r.Time = r.Time.UTC()
+	return r
+}
+
+func (l *Log) pass(r Record) {
+	for _, sink := range l.sinks {
+		sink.Receive(r)
+	}
 }

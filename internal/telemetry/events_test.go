@@ -184,8 +184,8 @@ func TestLogger(t *testing.T) {
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	want := `level=ERROR msg=worker_state worker=default-0 state=failed pid=9 reason="gave up"
-level=WARN msg=emergency_cleanup count=1 pids=[9]
+	want := `level=ERROR msg=worker_state run_id=demo worker=default-0 from=ready state=failed pid=9 reason="gave up"
+level=WARN msg=emergency_cleanup run_id=demo count=1 pids=[9]
 `
 	if diff := cmp.Diff(want, text.String()); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)

@@ -38,10 +38,14 @@ type Output interface {
 //   - its lifeline, the descriptor in SNAKEPIT_LIFELINE_FD: a pipe that ends
 //     when this process ends, however it ends;
 //   - on Linux, SIGTERM from the kernel when this process dies.
+//
+// The last two are layers, each of which alone ends the workers of a dead
+// supervisor.
 type ExecLauncher struct {
 	command func(Spec) Command
 	output  func(Spec) (Output, error)
 	starts  chan func()
+	without []Layer
 
 	lifeline, keep *os.File // read end for the workers; write end, ours alone
 
@@ -49,17 +53,28 @@ type ExecLauncher struct {
 	children map[int]struct{} // PIDs that are ours to wait for
 }
 
-// NewExecLauncher makes a launcher. It keeps one thread for starting
+// Layer is a way in which workers learn that the process of their launcher has
+// ended.
+type Layer string
+
+// The layers of an ExecLauncher.
+const (
+	Lifeline          Layer = "lifeline"
+	ParentDeathSignal Layer = "pdeathsig" // Linux only
+)
+
+// NewExecLauncher makes a launcher, without the layers named, which is for tests
+// of the others. It keeps one thread for starting
 // processes, because the kernel's parent-death signal comes when the *thread*
 // that started a process ends (https://github.com/golang/go/issues/27505).
 // Close it when no worker is left.
-func NewExecLauncher(command func(Spec) Command, output func(Spec) (Output, error)) (*ExecLauncher, error) {
+func NewExecLauncher(command func(Spec) Command, output func(Spec) (Output, error), without ...Layer) (*ExecLauncher, error) {
 	lifeline, keep, err := os.Pipe()
 	if err != nil {
 		return nil, fmt.Errorf("cannot make the lifeline: %w", err)
 	}
 	l := &ExecLauncher{
-		command: command, output: output, starts: make(chan func()),
+		command: command, output: output, starts: make(chan func()), without: without,
 		lifeline: lifeline, keep: keep, children: make(map[int]struct{}),
 	}
 	go func() {
@@ -107,11 +122,17 @@ func (l *ExecLauncher) launch(spec Spec, output Output) (*child, error) {
 	command := l.command(spec)
 	cmd := exec.Command(command.Path, command.Args...)
 	cmd.Dir = command.Dir
-	cmd.Env = append(slices.Clip(command.Env), "SNAKEPIT_READY_FD=3", "SNAKEPIT_LIFELINE_FD=4")
+	cmd.Env = append(slices.Clip(command.Env), "SNAKEPIT_READY_FD=3")
 	cmd.Stdout, cmd.Stderr = printW, printW
-	cmd.ExtraFiles = []*os.File{readyW, l.lifeline}
+	cmd.ExtraFiles = []*os.File{readyW}
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	guardAgainstParentDeath(cmd.SysProcAttr)
+	if !slices.Contains(l.without, Lifeline) {
+		cmd.Env = append(cmd.Env, "SNAKEPIT_LIFELINE_FD=4")
+		cmd.ExtraFiles = append(cmd.ExtraFiles, l.lifeline)
+	}
+	if !slices.Contains(l.without, ParentDeathSignal) {
+		guardAgainstParentDeath(cmd.SysProcAttr)
+	}
 
 	c := &child{launcher: l, cmd: cmd, output: output, ready: readyR, done: make(chan struct{}), printed: make(chan struct{})}
 	if err := l.start(c); err != nil {

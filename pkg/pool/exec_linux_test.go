@@ -28,13 +28,29 @@ func TestDescriptorsOfAWorker(t *testing.T) {
 	for fd := 3; fd < 1024; fd++ {
 		syscall.CloseOnExec(fd)
 	}
+	for _, tt := range []struct {
+		without []Layer
+		want    map[int]string
+	}{
+		{nil, map[int]string{0: "reads", 1: "writes", 2: "writes", 3: "writes", 4: "reads"}},
+		{[]Layer{ParentDeathSignal}, map[int]string{0: "reads", 1: "writes", 2: "writes", 3: "writes", 4: "reads"}},
+		{[]Layer{Lifeline}, map[int]string{0: "reads", 1: "writes", 2: "writes", 3: "writes"}},
+	} {
+		if diff := cmp.Diff(tt.want, descriptorsOfAWorker(t, tt.without...)); diff != "" {
+			t.Errorf("descriptors without %v (-want +got):\n%s", tt.without, diff)
+		}
+	}
+}
+
+func descriptorsOfAWorker(t *testing.T, without ...Layer) map[int]string {
+	t.Helper()
 	output := make(chan *memory, 2)
 	l, err := NewExecLauncher(
 		// A Go program would have descriptors of its own.
 		func(Spec) Command {
 			return Command{Path: "/bin/sh", Args: []string{"-c", "echo child $$; kill -STOP $$"}}
 		},
-		func(Spec) (Output, error) { m := newMemory(); output <- m; return m, nil })
+		func(Spec) (Output, error) { m := newMemory(); output <- m; return m, nil }, without...)
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -56,10 +72,7 @@ func TestDescriptorsOfAWorker(t *testing.T) {
 		}
 		got[fd] = mode(t, string(text))
 	}
-	want := map[int]string{0: "reads", 1: "writes", 2: "writes", 3: "writes", 4: "reads"}
-	if diff := cmp.Diff(want, got); diff != "" {
-		t.Errorf("descriptors (-want +got):\n%s", diff)
-	}
+	return got
 }
 
 // mode is the access mode in a proc_pid_fdinfo(5), and whether it never waits.

@@ -18,6 +18,13 @@ import (
 // Errors: *ToolError when the tool failed; ErrStopping, ErrNoWorker,
 // ErrNoneReady, ErrWorkerDied; the context's.
 func (p *Pool) Execute(ctx context.Context, worker string, call Call, chunk func(json []byte) error) (string, []byte, error) {
+	began := time.Now()
+	who, result, err := p.execute(ctx, worker, call, chunk)
+	p.opts.Calls.ObserveCall(Called{Pool: p.opts.Name, Worker: who, Took: time.Since(began), Err: err})
+	return who, result, err
+}
+
+func (p *Pool) execute(ctx context.Context, worker string, call Call, chunk func(json []byte) error) (string, []byte, error) {
 	l, err := p.calls.acquire(ctx, worker)
 	if err != nil {
 		return "", nil, err

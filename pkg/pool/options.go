@@ -31,11 +31,12 @@ type Options struct {
 	// starts over once a process has been ready for QuietTime; 50 ms, 30 s, 60 s.
 	BackoffMin, BackoffMax, QuietTime time.Duration
 
-	Launcher Launcher // required
-	Registry Registry // none: workers are not registered anywhere
-	Observer Observer // none: nobody is told
-	Ports    Ports    // the kernel's
-	Connect  Connect  // gRPC, by the bridge protocol
+	Launcher Launcher     // required
+	Registry Registry     // none: workers are not registered anywhere
+	Observer Observer     // none: nobody is told
+	Calls    CallObserver // none: calls are not counted
+	Ports    Ports        // the kernel's
+	Connect  Connect      // gRPC, by the bridge protocol
 }
 
 // withDefaults fills in what was left zero, and checks the rest.
@@ -62,6 +63,9 @@ func (o Options) withDefaults() (Options, error) {
 	}
 	if o.Observer == nil {
 		o.Observer = noObserver{}
+	}
+	if o.Calls == nil {
+		o.Calls = noObserver{}
 	}
 	if o.Ports == nil {
 		o.Ports = kernelPorts{}
@@ -91,4 +95,5 @@ func (noRegistry) Remove(string) error { return nil }
 
 type noObserver struct{}
 
-func (noObserver) Observe(Event) {}
+func (noObserver) Observe(Event)      {}
+func (noObserver) ObserveCall(Called) {}

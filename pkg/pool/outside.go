@@ -77,12 +77,30 @@ type Event struct {
 	PID         int // 0 without a process
 	Port        int
 	Reason      string
+	// Cause is why a worker is restarted, in one of few words: "exit", the name
+	// of the signal that ended it, "start_failure", "blocked" for a port that was
+	// held, or a Kind of Failure that says more. Empty: this begins no restart.
+	Cause string
 }
 
 // Observer is told of every event, in order for each worker. It is called by
 // the worker's own goroutine and must not block.
 type Observer interface {
 	Observe(Event)
+}
+
+// Called is one call that has ended, with or without a worker.
+type Called struct {
+	Pool   string
+	Worker string        // "" when it got none
+	Took   time.Duration // the wait for a worker included
+	Err    error         // of Execute
+}
+
+// CallObserver is told of every call. It is called by the caller's goroutine
+// and must not block.
+type CallObserver interface {
+	ObserveCall(Called)
 }
 
 // Ports answers for TCP ports. The default asks the kernel.

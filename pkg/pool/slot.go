@@ -21,12 +21,30 @@ func (w *worker) move(to State, reason string) {
 	}
 	event := Event{
 		Time: time.Now(), Pool: w.opts.Name, Worker: w.id, From: w.state, To: to,
-		Incarnation: w.incarnation, PID: w.pid(), Port: w.port, Reason: reason,
+		Incarnation: w.incarnation, PID: w.pid(), Port: w.port, Reason: reason, Cause: w.cause(to),
 	}
 	w.state = to
 	w.publish()
 	w.opts.Observer.Observe(event)
 	w.pool.changed()
+}
+
+// cause says why a move to this state begins a restart; "" when it does not.
+func (w *worker) cause(to State) string {
+	switch {
+	case w.state == Blocked && to == Pending:
+		return "blocked"
+	case to != Backoff:
+		return ""
+	case w.failure != nil && (w.failure.Kind == "ready_timeout" || w.failure.Kind == "cleanup_timeout"):
+		return w.failure.Kind
+	case w.failure != nil:
+		return "start_failure"
+	}
+	if w.process != nil && w.process.Exit().Signal != 0 {
+		return w.process.Exit().String()
+	}
+	return "exit"
 }
 
 func (w *worker) pid() int {

@@ -57,8 +57,7 @@ func Owners(ctx context.Context, host string, port int) ([]Owner, error) {
 	if err != nil {
 		return nil, fmt.Errorf("cannot find who holds port %d: %w", port, unresolved(host, port, err))
 	}
-	// HOST_PROC may name the /proc of others, whose PIDs mean nothing here.
-	ctx = context.WithValue(ctx, common.EnvKey, common.EnvMap{common.HostProcEnvKey: "/proc"})
+	ctx = ownProc(ctx)
 	sockets, err := psnet.ConnectionsWithContext(ctx, "tcp")
 	if err != nil {
 		return nil, fmt.Errorf("cannot find who holds port %d: %w", port, err)
@@ -71,6 +70,12 @@ func Owners(ctx context.Context, host string, port int) ([]Owner, error) {
 		}
 	}
 	return owners, nil
+}
+
+// ownProc makes gopsutil read /proc whatever HOST_PROC says: it may name that of
+// others, whose PIDs mean nothing here.
+func ownProc(ctx context.Context) context.Context {
+	return context.WithValue(ctx, common.EnvKey, common.EnvMap{common.HostProcEnvKey: "/proc"})
 }
 
 // inTheWay picks the sockets that collide with one of the addresses.

@@ -37,7 +37,7 @@ func EndRun(ctx context.Context, runID string, except func(ID) bool, opts EndOpt
 		}
 		return targets, err
 	}
-	ended, err := endAll(ctx, find, opts)
+	ended, err := EndAll(ctx, find, opts)
 	if err != nil {
 		err = fmt.Errorf("cannot end run %s: %w", runID, err)
 	}
@@ -66,17 +66,18 @@ func EndGroup(ctx context.Context, leader ID, leaderEnded time.Time, opts EndOpt
 		}
 		return targets, nil
 	}
-	ended, err := endAll(ctx, find, opts)
+	ended, err := EndAll(ctx, find, opts)
 	if err != nil {
 		err = fmt.Errorf("cannot end process group %d: %w", leader.PID, err)
 	}
 	return ended, err
 }
 
-// endAll ends what find returns until it returns nothing new. What could not
-// be ended is not tried again. find is called once more after the last round,
-// even when the context has ended, since it tells who is left.
-func endAll(ctx context.Context, find func(context.Context) ([]Target, error), opts EndOptions) ([]Ended, error) {
+// EndAll ends what find returns until it returns nothing new. All rounds together
+// get one grace time. What could not be ended is not tried again. find is called
+// once more after the last round, even when the context has ended, since it
+// tells who is left.
+func EndAll(ctx context.Context, find func(context.Context) ([]Target, error), opts EndOptions) ([]Ended, error) {
 	deadline := time.Now().Add(opts.Grace)
 	met := map[ID]bool{}
 	var all []Ended

@@ -21,6 +21,12 @@ type Options struct {
 	ReadEnv bool
 	// Tree keeps every process, with its parent, group and session.
 	Tree bool
+	// Also keeps these processes too, zombies included, while they are what the
+	// identity says.
+	Also []ID
+	// Ancestors keeps the parents of what is kept, their parents, and so on. It
+	// costs far less than Tree.
+	Ancestors bool
 }
 
 // Scan looks at every process of the machine once. Processes that end
@@ -46,7 +52,41 @@ func Scan(ctx context.Context, opts Options) (Snapshot, error) {
 		wait.Go(func() { parts[i] = s.scan(ctx, pids, i, len(parts)) })
 	}
 	wait.Wait()
-	return s.merge(parts)
+	all, err := s.merge(parts)
+	if opts.Ancestors && !opts.Tree {
+		err = errors.Join(err, s.addAncestors(ctx, &all))
+	}
+	return all, err
+}
+
+// addAncestors reads those that the scan had no reason to keep. They may have
+// ended since.
+func (s scanner) addAncestors(ctx context.Context, all *Snapshot) error {
+	var errs []error
+	kept := map[int]bool{}
+	for _, p := range all.Processes {
+		kept[p.PID] = true
+	}
+	for i := 0; i < len(all.Processes); i++ { // it grows
+		pid := all.Processes[i].PPID
+		if pid == 0 || kept[pid] {
+			continue
+		}
+		kept[pid] = true
+		p, _, err := s.inspect(ctx, pid)
+		switch {
+		case err == nil:
+			all.Processes = append(all.Processes, p)
+		case !errors.Is(err, ErrGone):
+			errs = append(errs, fmt.Errorf("cannot read process %d: %w", pid, err))
+		}
+	}
+	sortByPID(all.Processes)
+	return errors.Join(errs...)
+}
+
+func sortByPID(list []Process) {
+	slices.SortFunc(list, func(a, b Process) int { return cmp.Compare(a.PID, b.PID) })
 }
 
 type scanner struct {
@@ -82,7 +122,7 @@ func (s scanner) scan(ctx context.Context, pids []int32, first, step int) part {
 		if unreadable {
 			found.unreadable++
 		}
-		if s.opts.Tree || len(p.Signs) > 0 {
+		if s.opts.Tree || len(p.Signs) > 0 || slices.Contains(s.opts.Also, p.ID) {
 			found.processes = append(found.processes, p)
 		}
 	}
@@ -98,14 +138,14 @@ func (s scanner) merge(parts []part) (Snapshot, error) {
 		all.Unreadable += p.unreadable
 		errs = append(errs, p.errs...)
 	}
-	slices.SortFunc(all.Processes, func(a, b Process) int { return cmp.Compare(a.PID, b.PID) })
+	sortByPID(all.Processes)
 	return all, errors.Join(errs...)
 }
 
 // look reads as little as tells whether the process is of interest, and only
 // then the rest.
 func (s scanner) look(ctx context.Context, pid int) (p Process, unreadable bool, err error) {
-	if s.opts.Tree {
+	if s.opts.Tree || s.asked(pid) {
 		return s.inspect(ctx, pid)
 	}
 	_, marker, unreadable, err := readMarker(ctx, pid, s.opts.ReadEnv)
@@ -113,6 +153,10 @@ func (s scanner) look(ctx context.Context, pid int) (p Process, unreadable bool,
 		return Process{}, unreadable, err
 	}
 	return s.inspect(ctx, pid)
+}
+
+func (s scanner) asked(pid int) bool {
+	return slices.ContainsFunc(s.opts.Also, func(id ID) bool { return id.PID == pid })
 }
 
 // inspect reads everything about a process. The start time is read before and

@@ -22,7 +22,8 @@ type Process struct {
 // Snapshot is one pass over the machine.
 type Snapshot struct {
 	// Processes are in the order of their PIDs: all with Options.Tree,
-	// otherwise those which show a sign of a run, condemned or not.
+	// otherwise those which show a sign of a run, condemned or not, and whom
+	// Options.Also and Options.Ancestors add.
 	Processes []Process
 	Scanned   int // how many processes were looked at
 	// Unreadable counts the processes of which nothing decided and something
@@ -65,6 +66,20 @@ func (s Snapshot) Descendants(pid int) []Process {
 				found = append(found, child)
 				queue = append(queue, child.PID)
 			}
+		}
+	}
+	return found
+}
+
+// Ancestors returns the parent of the process with this PID, its parent, and so
+// on, as far as they were seen. It needs Options.Ancestors or Options.Tree.
+func (s Snapshot) Ancestors(pid int) []Process {
+	met := map[int]bool{}
+	var found []Process
+	for p, ok := s.Find(pid); ok && !met[p.PID]; {
+		met[p.PID] = true
+		if p, ok = s.Find(p.PPID); ok && !met[p.PID] {
+			found = append(found, p)
 		}
 	}
 	return found

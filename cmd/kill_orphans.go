@@ -1,0 +1,198 @@
+package cmd
+
+import (
+	"bufio"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"strings"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snakepit-dev/snakepit/internal/orphans"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
+
+type killOrphansOptions struct {
+	env                 *Env
+	output              *outputFlag
+	runID               string
+	dryRun, yes, strays bool
+	grace               time.Duration
+}
+
+func newKillOrphans(env *Env) *cobra.Command {
+	o := &killOrphansOptions{env: env}
+	c := &cobra.Command{
+		Use:   "kill-orphans",
+		Short: "End the processes that dead runs have left behind",
+		Long: `kill-orphans shows the orphans and why they are taken for orphans, asks, and ends
+them: SIGTERM, then SIGKILL after the grace time, until nothing new appears. Each
+process is judged again right before it is signalled. It also removes what the
+dead run has left on disk: its socket and its registry.
+
+Processes of living runs are left alone. Those which their living run does not
+know (strays) are ended with --strays.`,
+		Example: `  snakepit kill-orphans
+  snakepit kill-orphans --run-id demo --dry-run
+  snakepit kill-orphans --yes --grace 10s`,
+		Args: cobra.NoArgs,
+	}
+	o.output = addOutput(c, "table", "json")
+	addOrphanRunFlag(c, &o.runID)
+	c.Flags().BoolVarP(&o.dryRun, "dry-run", "n", false, "show what would be killed, and why; kill nothing")
+	c.Flags().BoolVarP(&o.yes, "yes", "y", false, "do not ask")
+	c.Flags().BoolVar(&o.strays, "strays", false, "also end strays of living runs")
+	c.Flags().DurationVar(&o.grace, "grace", 2*time.Second, "time from SIGTERM to SIGKILL; 0 sends SIGKILL at once")
+	c.RunE = func(c *cobra.Command, _ []string) error { return o.run(c.Context()) }
+	return c
+}
+
+func (o *killOrphansOptions) run(ctx context.Context) error {
+	if o.grace < 0 {
+		return failf(exitUsage, "to skip the grace time: --grace 0", "cannot use --grace %v: it is negative", o.grace)
+	}
+	report, err := orphans.Find(ctx, orphans.Options{Runs: stateRoot(), RunID: o.runID, All: true})
+	if err != nil {
+		return err
+	}
+	warnAbout(o.env, report.Problems)
+	plan := report.ToKill(o.strays)
+	if err := o.refuse(report, plan); err != nil {
+		return err
+	}
+	report.Processes = plan
+	if o.dryRun {
+		return o.printPlan(report)
+	}
+	if err := o.confirm(plan); err != nil {
+		return err
+	}
+	ctx, stop := interruptible(ctx)
+	defer stop()
+	result := orphans.Kill(ctx, report, orphans.KillOptions{Runs: stateRoot(), Grace: o.grace, Strays: o.strays})
+	return o.printResult(report, result)
+}
+
+// refuse says no to a named run that is not known to be dead.
+func (o *killOrphansOptions) refuse(report orphans.Report, plan []orphans.Finding) error {
+	if o.runID == "" || len(plan) > 0 {
+		return nil
+	}
+	if report.Living(o.runID) && !o.strays {
+		hint := "stop it: snakepit stop --run-id " + o.runID
+		if n := len(report.ToKill(true)); n > 0 {
+			hint += fmt.Sprintf("; or end %s of it: snakepit kill-orphans --run-id %s --strays", count(n, "stray", "strays"), o.runID)
+		}
+		return failf(exitAmbiguous, hint, "cannot kill the processes of run %q: it is alive", o.runID)
+	}
+	for _, f := range report.Processes {
+		if f.Verdict == procscan.Foreign && f.Process.Condemns && !f.Process.State.IsDead() {
+			return failf(exitAmbiguous, fmt.Sprintf("see why: snakepit orphans --run-id %s --all -o wide; end its host first", o.runID),
+				"cannot kill the processes of run %q: it may be alive: PID %d: %s", o.runID, f.Process.PID, f.Evidence[len(f.Evidence)-1])
+		}
+	}
+	return nil
+}
+
+// printPlan is the whole output of a dry run.
+func (o *killOrphansOptions) printPlan(report orphans.Report) error {
+	if o.output.value == "json" {
+		return printJSON(o.env.Out, orphansDocumentOf(report))
+	}
+	if len(report.Processes) == 0 {
+		fmt.Fprintln(o.env.Err, o.nothing(report))
+		return nil
+	}
+	if err := o.showPlan(o.env.Out, report.Processes); err != nil {
+		return err
+	}
+	_, err := fmt.Fprintf(o.env.Err, "would kill %s; do it: %s\n", count(len(report.Processes), "process", "processes"), o.command("--yes"))
+	return err
+}
+
+// showPlan names each process and the evidence against it.
+func (o *killOrphansOptions) showPlan(w io.Writer, plan []orphans.Finding) error {
+	v := view{styles: newStyles(w), now: o.env.Now()}
+	for _, f := range plan {
+		cells := v.orphanCells(f)
+		line := fmt.Sprintf("PID %s  run %s  %s  up %s", cells["PID"], cells["RUN"], cells["VERDICT"], cells["AGE"])
+		if len(f.Ports) > 0 {
+			line += "  port " + cells["PORTS"]
+		}
+		if _, err := fmt.Fprintf(w, "%s  %s\n    %s\n", line, cells["COMMAND"], v.styles.faint.Render(cells["EVIDENCE"])); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// command is this command line again, with one more flag.
+func (o *killOrphansOptions) command(flag string) string {
+	words := []string{"snakepit kill-orphans"}
+	if o.runID != "" {
+		words = append(words, "--run-id "+o.runID)
+	}
+	if o.strays {
+		words = append(words, "--strays")
+	}
+	return strings.Join(append(words, flag), " ")
+}
+
+// confirm shows the plan and asks.
+func (o *killOrphansOptions) confirm(plan []orphans.Finding) error {
+	if len(plan) == 0 {
+		return nil
+	}
+	if err := o.showPlan(o.env.Err, plan); err != nil || o.yes {
+		return err
+	}
+	what := count(len(plan), "process", "processes")
+	if !isTerminalInput(o.env.In) {
+		return failf(exitUsage, o.command("--yes"), "cannot kill %s: there is no terminal to ask, and no --yes", what)
+	}
+	these := "these"
+	if len(plan) == 1 {
+		these = "this"
+	}
+	fmt.Fprintf(o.env.Err, "kill %s %s? [y/N] ", these, what)
+	answer, err := bufio.NewReader(o.env.In).ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return fmt.Errorf("cannot read the answer: %w", err)
+	}
+	switch strings.ToLower(strings.TrimSpace(answer)) {
+	case "y", "yes":
+		return nil
+	}
+	return failf(exitFailed, "", "nothing was killed: the answer was no")
+}
+
+func (o *killOrphansOptions) nothing(report orphans.Report) string {
+	text := noOrphans(report)
+	if o.runID != "" {
+		text = fmt.Sprintf("no orphans of run %s: %s looked at", o.runID, count(report.Scanned, "process", "processes"))
+	}
+	return text
+}
+
+// failed turns what was not done into an error with its exit code.
+func (o *killOrphansOptions) failed(result orphans.Result) error {
+	for _, f := range result.Failed {
+		switch {
+		case errors.Is(f.Err, fs.ErrPermission):
+			return failf(exitPermission, "do it as the user that the process belongs to, or as root", "cannot kill PID %d: %w", f.PID, f.Err)
+		case errors.Is(f.Err, orphans.ErrAlive):
+			return failf(exitAmbiguous, "see: snakepit list; stop it: snakepit stop --run-id ID", "cannot kill PID %d: %w", f.PID, f.Err)
+		}
+	}
+	if n := len(result.Survivors); n > 0 {
+		return failf(exitFailed, "look at them: snakepit orphans -o wide", "cannot kill all: %s alive: PID %s", count(n, "process is", "processes are"), joinInts(result.Survivors, ", "))
+	}
+	if len(result.Failed) > 0 {
+		return failf(exitFailed, "", "cannot kill PID %d: %w", result.Failed[0].PID, result.Failed[0].Err)
+	}
+	return errors.Join(result.Errors...)
+}

@@ -1,0 +1,202 @@
+package cmd
+
+import (
+	"bufio"
+	"fmt"
+	"io"
+	"math/rand/v2"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/snakepit-dev/snakepit/internal/rundir"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
+
+// killsVariable says how often TestKilledAnywhere kills a supervisor.
+const killsVariable = "SNAKEPIT_TEST_KILLS"
+
+func kills(t *testing.T) int {
+	text := os.Getenv(killsVariable)
+	if text == "" {
+		return 12
+	}
+	n, err := strconv.Atoi(text)
+	if err != nil {
+		t.Fatalf("%s: %v", killsVariable, err)
+	}
+	return n
+}
+
+// A supervisor is killed at any moment of its start and of its stop, with all
+// layers and with none. Afterwards, with nothing but kill-orphans, nothing is
+// left, and nobody was harmed who only looks like a worker.
+//
+//	SNAKEPIT_TEST_KILLS=200 go test ./cmd -run KilledAnywhere -timeout 30m
+func TestKilledAnywhere(t *testing.T) {
+	s := newCrashSandbox(t)
+	id := newRunID(t)
+	neighbour := startCrashRun(t, s, id+"-n", "", 1)
+	decoys := startDecoys(t, s, id)
+	v := &victim{s: s, id: id}
+	limit := v.measure(t)
+	for i := range kills(t) {
+		phase, layers := []string{"start", "stop"}[i%2], []string{"", "none", "none", ""}[i%4]
+		after := rand.N(limit[phase])
+		v.start(t, layers)
+		if phase == "stop" {
+			v.awaitReady(t)
+			v.signal(t, os.Interrupt)
+		}
+		time.Sleep(after) // any moment is as good as another
+		v.signal(t, syscall.SIGKILL)
+		_ = v.cmd.Wait() // it was killed, or had stopped before
+		what := fmt.Sprintf("killed %v after the begin of its %s, layers %q", after, phase, layers)
+		out := v.killOrphans(t, what)
+		if left := v.left(t); len(left) > 0 {
+			t.Fatalf("%s: left: %q\nkill-orphans: %s", what, left, out)
+		}
+	}
+	for what, p := range decoys {
+		if gone, err := p.Gone(); gone || err != nil {
+			t.Errorf("%s was harmed: %v", what, err)
+		}
+	}
+	for _, p := range append(neighbour.workers, neighbour.supervisor, neighbour.guard) {
+		if gone, err := p.Gone(); gone || err != nil {
+			t.Errorf("PID %d of the living neighbour was harmed: %v", p.ID().PID, err)
+		}
+	}
+	s.mustRun(t, "", "stop", "--run-id", neighbour.id)
+	s.mustBeClean(t)
+}
+
+// victim is a supervisor in the foreground, one after the other.
+type victim struct {
+	s      *sandbox
+	id     string
+	cmd    *exec.Cmd
+	stderr *bufio.Reader
+}
+
+func (v *victim) start(t *testing.T, layers string) {
+	t.Helper()
+	v.cmd = v.s.command("start", "--workers", "2", "--run-id", v.id)
+	v.cmd.Env = append(slices.Clip(v.cmd.Env), layersVariable+"="+layers)
+	pipe, err := v.cmd.StderrPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	v.stderr = bufio.NewReader(pipe)
+	if err := v.cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+}
+
+func (v *victim) awaitReady(t *testing.T) {
+	t.Helper()
+	var said strings.Builder
+	for {
+		line, err := v.stderr.ReadString('\n')
+		said.WriteString(line)
+		if err != nil {
+			t.Fatalf("it never became ready: %v: %s", err, said.String())
+		}
+		if strings.Contains(line, "Ctrl-C") {
+			return
+		}
+	}
+}
+
+// signal tolerates that it has ended: a stop can be faster than the kill.
+func (v *victim) signal(t *testing.T, sig os.Signal) {
+	t.Helper()
+	if err := v.cmd.Process.Signal(sig); err != nil && !strings.Contains(err.Error(), "already finished") {
+		t.Fatal(err)
+	}
+}
+
+// measure takes the time of a start and of a stop, and a little more.
+func (v *victim) measure(t *testing.T) map[string]time.Duration {
+	t.Helper()
+	began := time.Now()
+	v.start(t, "")
+	v.awaitReady(t)
+	started := time.Since(began)
+	began = time.Now()
+	v.signal(t, os.Interrupt)
+	_, _ = io.Copy(io.Discard, v.stderr)
+	if err := v.cmd.Wait(); err != nil {
+		t.Fatal(err)
+	}
+	return map[string]time.Duration{"start": started * 5 / 4, "stop": time.Since(began) * 5 / 4}
+}
+
+// killOrphans is patient: it is refused while the guard cleans up.
+func (v *victim) killOrphans(t *testing.T, what string) string {
+	t.Helper()
+	for {
+		out, err := v.s.command("kill-orphans", "--run-id", v.id, "--yes").CombinedOutput()
+		switch {
+		case exitsWith("0", err) == nil, exitsWith("3", err) == nil: // 3: there is nothing
+			return string(out)
+		case exitsWith("6", err) != nil || !strings.Contains(string(out), "somebody cleans up"):
+			t.Fatalf("%s: kill-orphans: %v: %s", what, err, out)
+		}
+		if err := rundir.WaitEnded(t.Context(), filepath.Join(v.s.runs(), v.id)); err != nil {
+			t.Fatalf("%s: %v", what, err)
+		}
+	}
+}
+
+// left names what of the victim is alive.
+func (v *victim) left(t *testing.T) (left []string) {
+	t.Helper()
+	all, err := procscan.Scan(t.Context(), procscan.Options{ReadEnv: true})
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, p := range all.Run(v.id) {
+		left = append(left, fmt.Sprintf("PID %d: %s", p.PID, strings.Join(p.Args, " ")))
+	}
+	return left
+}
+
+// startDecoys starts processes that look like workers of the run to those who do
+// not look closely. They end when the test does, however it ends: their standard
+// input is closed then.
+func startDecoys(t *testing.T, s *sandbox, id string) map[string]*procscan.Handle {
+	t.Helper()
+	script := filepath.Join(s.dir, "grpc_server.py")
+	if err := os.WriteFile(script, []byte("read x\n"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	decoys := map[string]*procscan.Handle{}
+	start := func(what string, env []string, args ...string) {
+		cmd := exec.Command("sh", args...)
+		cmd.Env = append(os.Environ(), env...)
+		in, err := cmd.StdinPipe()
+		if err != nil {
+			t.Fatal(err)
+		}
+		if err := cmd.Start(); err != nil {
+			t.Fatal(err)
+		}
+		t.Cleanup(func() { in.Close(); _ = cmd.Wait() })
+		decoys[what] = holdProcess(t, cmd.Process.Pid)
+	}
+	marker := procscan.RunIDFlag + " " + id
+	start("the marker inside of one argument", nil, "-c", "read x # "+marker)
+	start("the argument without a second sign", nil, "-c", "read x", "--", procscan.RunIDFlag, id)
+	start("an editor of the worker", nil, "-c", "read x", "--", "vim", "--cmd", "grpc_server.py "+marker)
+	start("the run id alone in the environment", []string{procscan.RunIDEnv + "=" + id}, "-c", "read x")
+	start("a run whose id begins like this one", []string{procscan.RunIDEnv + "=" + id + "2", procscan.WorkerIDEnv + "=default-0"}, "-c", "read x")
+	start("a worker of a run whose id begins like this one", nil, script, procscan.RunIDFlag, id+"2")
+	return decoys
+}

@@ -1,0 +1,244 @@
+package cmd
+
+import (
+	"context"
+	"runtime"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/snakepit-dev/snakepit/internal/config"
+	"github.com/snakepit-dev/snakepit/internal/rundir"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
+
+// crashRun is a detached run whose supervisor will be killed.
+type crashRun struct {
+	id                string
+	supervisor, guard *procscan.Handle // guard is nil when there is none
+	workers           []*procscan.Handle
+}
+
+func newRunID(tb testing.TB) string {
+	tb.Helper()
+	id, err := config.NewRunID()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return "t-" + id
+}
+
+// startCrashRun starts a run with the layers named; "" is all of them.
+func startCrashRun(tb testing.TB, s *sandbox, id, layers string, workers int) *crashRun {
+	tb.Helper()
+	out := s.mustRun(tb, layers, "start", "-d", "--workers", strconv.Itoa(workers), "--run-id", id, "-o", "json")
+	list, err := parsePromised(out)
+	if err != nil {
+		tb.Fatal(err)
+	}
+	run := list.Runs[0]
+	r := &crashRun{id: id, supervisor: holdProcess(tb, run.Supervisor.PID)}
+	if run.Guard != nil {
+		r.guard = holdProcess(tb, run.Guard.PID)
+	}
+	for _, w := range run.Pools[0].Workers {
+		r.workers = append(r.workers, holdProcess(tb, w.PID))
+	}
+	return r
+}
+
+// mustRun runs a command line with SNAKEPIT_TEST_LAYERS set, and returns what it
+// printed to standard output.
+func (s *sandbox) mustRun(tb testing.TB, layers string, args ...string) string {
+	tb.Helper()
+	cmd := s.command(args...)
+	cmd.Env = append(slices.Clip(cmd.Env), layersVariable+"="+layers)
+	var errors strings.Builder
+	cmd.Stderr = &errors
+	out, err := cmd.Output()
+	if err != nil {
+		tb.Fatalf("snakepit %s: %v\n%s", strings.Join(args, " "), err, errors.String())
+	}
+	return string(out)
+}
+
+// runs is where the runs of the sandbox are.
+func (s *sandbox) runs() string {
+	for _, entry := range s.env {
+		if home, ok := strings.CutPrefix(entry, "XDG_STATE_HOME="); ok {
+			return runsIn(home)
+		}
+	}
+	return ""
+}
+
+func holdProcess(tb testing.TB, pid int) *procscan.Handle {
+	tb.Helper()
+	id, err := procscan.Lookup(pid)
+	if err != nil {
+		tb.Fatalf("PID %d: %v", pid, err)
+	}
+	handle, err := procscan.Open(id)
+	if err != nil {
+		tb.Fatalf("PID %d: %v", pid, err)
+	}
+	tb.Cleanup(func() { handle.Close() })
+	return handle
+}
+
+func (r *crashRun) kill(tb testing.TB, processes ...*procscan.Handle) {
+	tb.Helper()
+	for _, p := range processes {
+		if err := p.Signal(syscall.SIGKILL); err != nil {
+			tb.Fatal(err)
+		}
+	}
+}
+
+// awaitWorkers waits for the end of all workers.
+func (r *crashRun) awaitWorkers(tb testing.TB) {
+	tb.Helper()
+	ctx, cancel := context.WithTimeout(tb.Context(), 20*time.Second)
+	defer cancel()
+	for _, w := range r.workers {
+		if err := w.Wait(ctx); err != nil {
+			tb.Errorf("worker PID %d lives on: %v", w.ID().PID, err)
+		}
+	}
+}
+
+// mustBeClean fails if anything of the sandbox's runs is left.
+func (s *sandbox) mustBeClean(tb testing.TB) {
+	tb.Helper()
+	if left := leftBehind(s.runs()); len(left) > 0 {
+		tb.Errorf("left: %q", left)
+	}
+}
+
+// newCrashSandbox ends what a failed test has left.
+func newCrashSandbox(tb testing.TB) *sandbox {
+	tb.Helper()
+	managedPython(tb)
+	s := newSandbox(tb)
+	tb.Cleanup(func() { cleanUp(s.runs()) })
+	return s
+}
+
+// Each layer alone, the others switched off, ends a run whose supervisor was
+// killed.
+func TestEachLayerAlone(t *testing.T) {
+	for _, layer := range []string{"lifeline", "pdeathsig", "guard"} {
+		t.Run(layer, func(t *testing.T) {
+			if layer == "pdeathsig" && runtime.GOOS != "linux" {
+				t.Skip("only Linux has a parent-death signal")
+			}
+			t.Parallel()
+			s := newCrashSandbox(t)
+			r := startCrashRun(t, s, newRunID(t), layer, 2)
+			if (r.guard != nil) != (layer == "guard") {
+				t.Fatalf("guard: %v, with the layer %s alone", r.guard, layer)
+			}
+			r.kill(t, r.supervisor)
+			r.awaitWorkers(t)
+			if r.guard != nil {
+				if err := r.guard.Wait(t.Context()); err != nil {
+					t.Error(err)
+				}
+			}
+			s.mustBeClean(t)
+		})
+	}
+}
+
+// With no layer, orphans remain: the switches work, and the tests above test
+// something. They are found, and ended by those who look afterwards.
+func TestNoLayer(t *testing.T) {
+	for name, sweep := range map[string]func(*testing.T, *sandbox, string){
+		"kill-orphans": func(t *testing.T, s *sandbox, id string) {
+			cmd := s.command("orphans", "--run-id", id, "--exit-code")
+			if err := exitsWith("10", cmd.Run()); err != nil {
+				t.Error("orphans --exit-code:", err)
+			}
+			s.mustRun(t, "", "kill-orphans", "--run-id", id, "--yes")
+			s.mustRun(t, "", "orphans", "--run-id", id, "--exit-code")
+		},
+		"next start": func(t *testing.T, s *sandbox, id string) {
+			s.mustRun(t, "", "start", "-d", "--workers", "1", "--run-id", id+"-next")
+			s.mustRun(t, "", "stop", "--run-id", id+"-next")
+		},
+		"next start of the same name": func(t *testing.T, s *sandbox, id string) {
+			s.mustRun(t, "", "start", "-d", "--workers", "1", "--run-id", id)
+			s.mustRun(t, "", "stop", "--run-id", id)
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := newCrashSandbox(t)
+			r := startCrashRun(t, s, newRunID(t), "none", 2)
+			r.kill(t, r.supervisor)
+			if err := r.supervisor.Wait(t.Context()); err != nil {
+				t.Fatal(err)
+			}
+			for _, w := range r.workers {
+				if gone, err := w.Gone(); gone || err != nil {
+					t.Fatalf("worker PID %d has ended without a layer: %v", w.ID().PID, err)
+				}
+			}
+			sweep(t, s, r.id)
+			r.awaitWorkers(t)
+			s.mustBeClean(t)
+		})
+	}
+}
+
+// Supervisor and guard are killed in the same instant: the workers know by
+// themselves.
+func TestSupervisorAndGuardKilled(t *testing.T) {
+	t.Parallel()
+	s := newCrashSandbox(t)
+	r := startCrashRun(t, s, newRunID(t), "", 4)
+	r.kill(t, r.guard, r.supervisor)
+	r.awaitWorkers(t)
+	s.mustBeClean(t)
+	found, err := rundir.Open(s.runs(), r.id)
+	if err != nil || found.Alive || found.Record == nil || found.Record.End != nil {
+		t.Errorf("%+v, %v; want a dead run whose end nobody wrote down", found, err)
+	}
+}
+
+// One supervisor dies; its neighbour and the neighbour's workers do not notice.
+// They share a state directory, and were started by the same process.
+func TestNeighbourLives(t *testing.T) {
+	t.Parallel()
+	s := newCrashSandbox(t)
+	first := startCrashRun(t, s, newRunID(t), "", 2)
+	second := startCrashRun(t, s, first.id+"2", "", 2) // the first one's id begins its own
+	third := startCrashRun(t, s, newRunID(t), "", 1)
+	first.kill(t, first.supervisor)
+	first.awaitWorkers(t)
+	if err := first.guard.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+	for _, r := range []*crashRun{second, third} {
+		for _, p := range append(r.workers, r.supervisor, r.guard) {
+			if gone, err := p.Gone(); gone || err != nil {
+				t.Errorf("PID %d of run %s has ended: %v", p.ID().PID, r.id, err)
+			}
+		}
+		s.mustRun(t, "", "call", "ping", "--run-id", r.id)
+		s.mustRun(t, "", "stop", "--run-id", r.id)
+	}
+	s.mustBeClean(t)
+}
+
+func TestUnknownLayer(t *testing.T) {
+	s := newSandbox(t)
+	cmd := s.command("start", "--workers", "1")
+	cmd.Env = append(cmd.Env, layersVariable+"=lifeline,rope")
+	out, err := cmd.CombinedOutput()
+	if wrong := exitsWith("2", err); wrong != nil || !strings.Contains(string(out), `there is no layer "rope"`) {
+		t.Errorf("%v: %s", wrong, out)
+	}
+}

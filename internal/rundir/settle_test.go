@@ -1,0 +1,80 @@
+package rundir
+
+import (
+	"net"
+	"os"
+	"path/filepath"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestSettle(t *testing.T) {
+	dir, err := os.MkdirTemp("", "pit") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	socket, file := filepath.Join(dir, "s"), filepath.Join(dir, "f")
+	if err := os.WriteFile(file, nil, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	listener, err := net.Listen("unix", socket)
+	if err != nil {
+		t.Fatal(err)
+	}
+	listener.(*net.UnixListener).SetUnlinkOnClose(false)
+
+	run, err := Create(t.Context(), filepath.Join(dir, "runs"), "demo")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer run.Close()
+	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
+	settle := func(path string, found, killed, survivors []int) Found {
+		t.Helper()
+		if registry, err := run.OpenRegistry(); err != nil || registry.Put(Entry{Worker: "a", PID: 7}) != nil || registry.Close() != nil {
+			t.Fatal(err)
+		}
+		if now := look(run.Path()); now.Record == nil {
+			if err := run.WriteRecord(Record{State: StateRunning, Socket: path}); err != nil {
+				t.Fatal(err)
+			}
+		}
+		if err := run.Settle(End{At: noon, Found: found, Killed: killed, Survivors: survivors}); err != nil {
+			t.Fatal(err)
+		}
+		return look(run.Path())
+	}
+
+	got := settle(socket, []int{7, 8}, []int{7}, []int{8})
+	want := &End{At: noon, How: EndSupervisorDied, Reason: got.Record.End.Reason, Found: []int{7, 8}, Killed: []int{7}, Survivors: []int{8}}
+	if diff := cmp.Diff(want, got.Record.End); diff != "" || got.Settled() {
+		t.Errorf("settled %v, -want +got:\n%s", got.Settled(), diff)
+	}
+	if _, err := os.Stat(registryPath(run.Path())); err != nil {
+		t.Error("a survivor's registry is gone")
+	}
+
+	noon = noon.Add(time.Hour) // a second cleanup adds, and does not move the end
+	got = settle(socket, []int{8}, []int{8}, nil)
+	want = &End{At: want.At, How: want.How, Reason: want.Reason, Found: []int{7, 8}, Killed: []int{7, 8}}
+	if diff := cmp.Diff(want, got.Record.End); diff != "" || !got.Settled() {
+		t.Errorf("settled %v, -want +got:\n%s", got.Settled(), diff)
+	}
+	if _, err := os.Stat(socket); err != nil {
+		t.Error("a socket at which somebody answers was removed")
+	}
+	listener.Close()
+	settle(socket, nil, nil, nil)
+	if _, err := os.Stat(socket); err == nil {
+		t.Error("the stale socket is there")
+	}
+	if err := removeStaleSocket(file); err != nil {
+		t.Error(err)
+	}
+	if _, err := os.Stat(file); err != nil {
+		t.Error("a file that is no socket was removed")
+	}
+}

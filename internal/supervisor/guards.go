@@ -1,0 +1,176 @@
+package supervisor
+
+import (
+	"errors"
+	"fmt"
+	"sync"
+	"time"
+
+	"github.com/snakepit-dev/snakepit/internal/config"
+	"github.com/snakepit-dev/snakepit/internal/guard"
+	"github.com/snakepit-dev/snakepit/internal/telemetry"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
+
+// A guard that dies is replaced, but not more often than this: something ends it
+// again and again, and a process a second would help nobody.
+const (
+	guardRestarts = 5
+	guardWindow   = time.Minute
+)
+
+// errNoGuard says that there is no guard and none is wanted.
+var errNoGuard = errors.New("there is no guard")
+
+// guards is the guard of a run, and the next one when it dies.
+type guards struct {
+	start func() (*guard.Guard, error)
+	now   func() time.Time
+
+	mu      sync.Mutex // guards the rest, and is held while a guard is born
+	current *guard.Guard
+	retired bool // the last look has begun: no other is started
+	starts  []time.Time
+}
+
+// startGuard starts the first guard; what it has to say goes to the supervisor's
+// log.
+func (s *supervisor) startGuard() error {
+	s.guards = &guards{start: s.newGuard, now: time.Now}
+	if s.opts.Config.EmergencyCleanup == config.CleanupOff || s.opts.Without.Guard {
+		s.guards.start = nil
+		return nil
+	}
+	_, err := s.guards.replace()
+	return err
+}
+
+func (s *supervisor) newGuard() (*guard.Guard, error) {
+	var flags []string
+	if s.opts.Config.EmergencyCleanup == config.CleanupReport {
+		flags = append(flags, "--report-only")
+	}
+	if s.opts.Config.LogFormat == config.LogJSON {
+		flags = append(flags, "--log-json")
+	}
+	g, err := guard.Start(s.launcher, s.opts.Executable, s.opts.Config.RunID, s.opts.Runs, s.log, flags...)
+	if err == nil {
+		s.events.Emit(telemetry.Record{Event: telemetry.GuardStarted, PID: g.ID().PID})
+	}
+	return g, err
+}
+
+// replaceGuard is what follows the death of a guard. It returns when to try
+// again; nil when there is nothing more to do.
+func (s *supervisor) replaceGuard() <-chan time.Time {
+	pid, wanted := s.guards.bury()
+	if !wanted {
+		return nil
+	}
+	if pid != 0 {
+		s.events.Emit(telemetry.Record{Event: telemetry.GuardDied, PID: pid, Reason: "it ended unasked"})
+		s.warn("the guard died", fmt.Errorf("PID %d ended unasked", pid))
+	}
+	wait, err := s.guards.replace()
+	if err != nil {
+		s.warn("there is no guard now", err)
+	}
+	if err := s.writeRecord(); err != nil {
+		s.warn("cannot write the record", err)
+	}
+	if wait == 0 {
+		return nil
+	}
+	return time.After(wait)
+}
+
+// died is closed when the guard has ended; nil while there is none.
+func (g *guards) died() <-chan struct{} {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.current == nil || g.retired {
+		return nil
+	}
+	return g.current.Done()
+}
+
+// bury forgets a guard that has ended, and returns its PID if there was one, and
+// whether another is wanted.
+func (g *guards) bury() (pid int, wanted bool) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.retired {
+		return 0, false
+	}
+	if g.current != nil {
+		pid, g.current = g.current.PID(), nil
+	}
+	return pid, true
+}
+
+// replace starts a guard if there is none, or says after which time it may.
+func (g *guards) replace() (time.Duration, error) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.current != nil || g.retired {
+		return 0, nil
+	}
+	now := g.now()
+	for len(g.starts) > 0 && now.Sub(g.starts[0]) >= guardWindow {
+		g.starts = g.starts[1:]
+	}
+	if len(g.starts) > guardRestarts {
+		wait := guardWindow - now.Sub(g.starts[0])
+		return wait, fmt.Errorf("it died %d times within a minute, so nobody looks after this run if its supervisor dies too; the next is started in %v",
+			len(g.starts), wait.Round(time.Second))
+	}
+	g.starts = append(g.starts, now)
+	var err error
+	if g.current, err = g.start(); err != nil {
+		g.current = nil
+		return guardWindow, err
+	}
+	return 0, nil
+}
+
+// id is the living guard; zero when there is none.
+func (g *guards) id() procscan.ID {
+	if g == nil {
+		return procscan.ID{}
+	}
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	if g.current == nil {
+		return procscan.ID{}
+	}
+	return g.current.ID()
+}
+
+// ask has the guard look after a clean stop. If it has died, another is started
+// for that alone: the look is promised.
+func (g *guards) ask() (guard.Verdict, error) {
+	g.mu.Lock()
+	current := g.current
+	g.retired = true
+	g.mu.Unlock()
+	if g.start == nil {
+		return guard.Verdict{}, errNoGuard
+	}
+	var failed error
+	if current != nil {
+		verdict, err := current.Clean()
+		if err == nil {
+			return verdict, nil
+		}
+		failed = err
+	}
+	another, err := g.start()
+	if err != nil {
+		return guard.Verdict{}, errors.Join(failed, err)
+	}
+	verdict, err := another.Clean()
+	if err != nil {
+		return guard.Verdict{}, errors.Join(failed, err)
+	}
+	return verdict, nil
+}

@@ -1,0 +1,173 @@
+package telemetry
+
+import (
+	"sync"
+	"time"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/collectors"
+
+	"github.com/snakepit-dev/snakepit/pkg/pool"
+)
+
+// Metrics counts what happens in a run, for Prometheus. It is a sink of the
+// run's events, and the observer of its calls. docs/metrics.md says what each
+// metric means.
+type Metrics struct {
+	runID    string
+	registry *prometheus.Registry
+
+	success, found, killed, survivors *prometheus.CounterVec // run_id
+
+	// The label run_id is filled in.
+	workers        *prometheus.GaugeVec   // pool, state
+	ready, desired *prometheus.GaugeVec   // pool
+	restarts       *prometheus.CounterVec // pool, reason
+	phases         prometheus.ObserverVec // phase
+	calls          *prometheus.CounterVec // pool, result
+	callSeconds    prometheus.ObserverVec // pool
+	scans          prometheus.Observer
+
+	mu    sync.Mutex       // guards lives
+	lives map[string]*life // by worker
+}
+
+// Buckets in seconds. A worker that is forked restarts in milliseconds, one
+// that imports much in many seconds.
+func phaseBuckets() []float64 {
+	return []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30}
+}
+
+func callBuckets() []float64 {
+	return []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5, 10, 30, 60, 300}
+}
+
+func scanBuckets() []float64 {
+	return []float64{.001, .0025, .005, .01, .025, .05, .1, .25, .5, 1, 2.5, 5}
+}
+
+// NewMetrics makes the metrics of a run, in a registry of their own.
+func NewMetrics(runID string) *Metrics {
+	m := &Metrics{runID: runID, registry: prometheus.NewRegistry(), lives: map[string]*life{}}
+	m.registry.MustRegister(
+		collectors.NewGoCollector(),
+		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
+	)
+	own := prometheus.Labels{"run_id": runID}
+	m.success = m.counter("cleanup_success_total", "Looks for leftovers of a run that found nothing.", "run_id")
+	m.found = m.counter("orphaned_processes_found_total", "Processes of a run that were alive when none should have been.", "run_id")
+	m.killed = m.counter("emergency_cleanup_total", "Processes that an emergency cleanup ended.", "run_id")
+	m.survivors = m.counter("cleanup_survivors_total", "Processes that outlived the end of a run and its cleanup.", "run_id")
+	m.workers = m.gauge("workers", "Workers by state.", "run_id", "pool", "state").MustCurryWith(own)
+	m.ready = m.gauge("ready_workers", "Workers that serve.", "run_id", "pool").MustCurryWith(own)
+	m.desired = m.gauge("desired_workers", "Workers that a pool is to have.", "run_id", "pool").MustCurryWith(own)
+	m.restarts = m.counter("worker_restarts_total", "Restarts of workers by cause.", "run_id", "pool", "reason").MustCurryWith(own)
+	m.phases = m.histogram("restart_phase_seconds", "Duration of the phases of restarts.", phaseBuckets(), "run_id", "phase").MustCurryWith(own)
+	m.calls = m.counter("calls_total", "Calls that have ended, by result.", "run_id", "pool", "result").MustCurryWith(own)
+	m.callSeconds = m.histogram("call_seconds", "Duration of calls, the wait for a worker included.", callBuckets(), "run_id", "pool").MustCurryWith(own)
+	m.scans = m.histogram("scan_seconds", "Duration of scans of all processes of the machine.", scanBuckets(), "run_id").With(own)
+	for _, phase := range restartPhases() {
+		m.phases.WithLabelValues(string(phase))
+	}
+	m.success.With(own)
+	m.found.With(own)
+	m.killed.With(own)
+	m.survivors.With(own)
+	return m
+}
+
+func (m *Metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "snakepit", Name: name, Help: help}, labels)
+	m.registry.MustRegister(c)
+	return c
+}
+
+func (m *Metrics) gauge(name, help string, labels ...string) *prometheus.GaugeVec {
+	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "snakepit", Name: name, Help: help}, labels)
+	m.registry.MustRegister(g)
+	return g
+}
+
+func (m *Metrics) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "snakepit", Name: name, Help: help, Buckets: buckets}, labels)
+	m.registry.MustRegister(h)
+	return h
+}
+
+// AddPool makes a pool known, all of whose workers are pending. What can be
+// counted starts at zero: a counter that appears with its first value shows no
+// increase.
+func (m *Metrics) AddPool(name string, workers int) {
+	for _, state := range pool.States() {
+		m.workers.WithLabelValues(name, string(state))
+	}
+	m.workers.WithLabelValues(name, string(pool.Pending)).Set(float64(workers))
+	m.ready.WithLabelValues(name)
+	m.desired.WithLabelValues(name).Set(float64(workers))
+	for _, reason := range []string{"exit", "start_failure", "ready_timeout", "cleanup_timeout", "blocked"} {
+		m.restarts.WithLabelValues(name, reason)
+	}
+	for _, result := range callResults() {
+		m.calls.WithLabelValues(name, result)
+	}
+	m.callSeconds.WithLabelValues(name)
+}
+
+// AddEnded counts what was found at the end of an earlier run, which could not
+// export it any more.
+func (m *Metrics) AddEnded(f Findings) {
+	if f.Confirmed {
+		m.success.WithLabelValues(f.RunID).Inc()
+	}
+	m.found.WithLabelValues(f.RunID).Add(float64(len(f.Found)))
+	m.killed.WithLabelValues(f.RunID).Add(float64(len(f.Killed)))
+	m.survivors.WithLabelValues(f.RunID).Add(float64(len(f.Survivors)))
+}
+
+// ObserveScan counts a scan of all processes.
+func (m *Metrics) ObserveScan(took time.Duration) { m.scans.Observe(took.Seconds()) }
+
+// Receive implements Sink.
+func (m *Metrics) Receive(r Record) {
+	switch r.Event {
+	case CleanupSuccess:
+		m.success.WithLabelValues(r.RunID).Inc()
+	case OrphansFound:
+		m.found.WithLabelValues(r.RunID).Add(countOf(r))
+	case EmergencyKill:
+		m.killed.WithLabelValues(r.RunID).Add(countOf(r))
+	case WorkerState:
+		m.moved(r)
+	}
+}
+
+func countOf(r Record) float64 {
+	if r.Count == nil {
+		return 0
+	}
+	return float64(*r.Count)
+}
+
+func (m *Metrics) moved(r Record) {
+	m.workers.WithLabelValues(r.Pool, r.From).Dec()
+	m.workers.WithLabelValues(r.Pool, r.To).Inc()
+	switch {
+	case r.To == string(pool.Ready):
+		m.ready.WithLabelValues(r.Pool).Inc()
+	case r.From == string(pool.Ready):
+		m.ready.WithLabelValues(r.Pool).Dec()
+	}
+	if r.Cause != "" {
+		m.restarts.WithLabelValues(r.Pool, r.Cause).Inc()
+	}
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	l := m.lives[r.Worker]
+	if l == nil {
+		l = &life{}
+		m.lives[r.Worker] = l
+	}
+	for _, p := range l.move(r) {
+		m.phases.WithLabelValues(p.name).Observe(p.took.Seconds())
+	}
+}
