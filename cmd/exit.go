@@ -129,7 +129,7 @@ func judge(err error) (code int, hint string) {
 	case errors.Is(err, control.ErrUnreachable):
 		return exitFailed, "see: snakepit list"
 	case errors.As(err, &file):
-		return codeOf(err, exitFailed), "look at it: ls -ld " + file.Path
+		return codeOf(err, exitFailed), "look at it: ls -ld " + file.Path + "; XDG_STATE_HOME and XDG_RUNTIME_DIR choose other places"
 	}
 	return codeOf(err, exitFailed), ""
 }

@@ -3,6 +3,7 @@ package cmd
 import (
 	"context"
 	"fmt"
+	"os"
 	"path/filepath"
 	"strings"
 
@@ -71,15 +72,24 @@ func dialRun(id string) (*control.Client, rundir.Found, error) {
 		return nil, found, failf(exitNothing, "what it left: snakepit logs --run-id "+found.RunID,
 			"cannot reach run %q: it has ended", found.RunID)
 	}
-	if found.Record == nil {
-		return nil, found, failf(exitFailed, "it may have started just now; try again",
-			"cannot reach run %q: it has no record that can be read", found.RunID)
+	socket, err := socketOf(found)
+	if err != nil {
+		return nil, found, err
 	}
-	client, err := control.Dial(found.Record.Socket)
+	client, err := control.Dial(socket)
 	if err != nil {
 		return nil, found, fmt.Errorf("cannot reach run %q: %w", found.RunID, err)
 	}
 	return client, found, nil
+}
+
+// socketOf is the socket that the run's record names. Without a record that can
+// be read, it is the one that a run of this name and this user has.
+func socketOf(f rundir.Found) (string, error) {
+	if f.Record != nil {
+		return f.Record.Socket, nil
+	}
+	return rundir.SocketPath(os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), os.Getuid(), f.RunID)
 }
 
 // completeRuns offers the ids of living runs to the shell.
@@ -96,10 +106,11 @@ func completeRuns(*cobra.Command, []string, string) ([]string, cobra.ShellCompDi
 
 // status asks one run for its state.
 func status(ctx context.Context, f rundir.Found) (*runStatus, error) {
-	if f.Record == nil {
-		return nil, fmt.Errorf("run %q has no record that can be read", f.RunID)
+	socket, err := socketOf(f)
+	if err != nil {
+		return nil, err
 	}
-	client, err := control.Dial(f.Record.Socket)
+	client, err := control.Dial(socket)
 	if err != nil {
 		return nil, err
 	}

@@ -13,6 +13,7 @@ import (
 	"github.com/snakepit-dev/snakepit/internal/control"
 	"github.com/snakepit-dev/snakepit/internal/control/controlpb"
 	"github.com/snakepit-dev/snakepit/internal/rundir"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 type stopOptions struct {
@@ -55,6 +56,9 @@ func (o *stopOptions) run(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
+	if err := o.reach(ctx, client, found); err != nil {
+		return err
+	}
 	styles := newStyles(o.env.Err)
 	summary, err := client.Stop(ctx, o.grace, o.force, func(w *controlpb.WorkerStopped) {
 		fmt.Fprintln(o.env.Err, stoppedLine(styles, w.Id, int(w.Pid), w.Exit, w.Signal, w.Took.AsDuration()))
@@ -66,17 +70,49 @@ func (o *stopOptions) run(ctx context.Context) error {
 		return fmt.Errorf("cannot see the supervisor of run %q end: %w", found.RunID, err)
 	}
 	settings := config.Config{RunID: found.RunID}
-	_ = json.Unmarshal(found.Record.Config, &settings) // of another version perhaps; then the defaults hold
+	if found.Record != nil {
+		_ = json.Unmarshal(found.Record.Config, &settings) // of another version perhaps; then the defaults hold
+	}
 	return printSummary(o.env, settings, summary)
+}
+
+// answerTime is how long a supervisor may take to answer before it is asked to
+// stop, which may take as long as its workers do.
+const answerTime = 5 * time.Second
+
+// reach refuses to wait for a supervisor that hangs. One of another version
+// answers, if only that it is.
+func (o *stopOptions) reach(ctx context.Context, client *control.Client, found rundir.Found) error {
+	ctx, cancel := context.WithTimeout(ctx, answerTime)
+	defer cancel()
+	_, err := client.Status(ctx)
+	switch {
+	case errors.Is(err, context.DeadlineExceeded):
+		return failf(exitTimeout, o.insist(found), "cannot stop run %q: its supervisor does not answer within %v", found.RunID, answerTime)
+	case errors.Is(err, control.ErrUnreachable):
+		return o.lost(found, err)
+	}
+	return nil
 }
 
 // lost is a stop whose end nobody reported.
 func (o *stopOptions) lost(found rundir.Found, err error) error {
 	if errors.Is(err, control.ErrUnreachable) {
-		hint := fmt.Sprintf("see what lives: snakepit list --run-id %s --tree; end its supervisor: kill %d", found.RunID, found.Record.Supervisor.PID)
-		return failf(exitFailed, hint, "cannot stop run %q: %w", found.RunID, err)
+		return failf(exitFailed, o.insist(found), "cannot stop run %q: %w", found.RunID, err)
 	}
 	return fmt.Errorf("cannot stop run %q: %w", found.RunID, err)
+}
+
+// insist says what helps when the supervisor does not. It names no PID that may
+// be another's by now.
+func (o *stopOptions) insist(found rundir.Found) string {
+	if found.Record != nil {
+		s := found.Record.Supervisor
+		if alive, err := (procscan.ID{PID: s.PID, Start: s.Start, Boot: s.Boot}).Alive(); err == nil && alive {
+			return fmt.Sprintf("look at it: ps -o pid,stat,wchan,args -p %d; if it hangs: kill -9 %d, and its guard ends the workers", s.PID, s.PID)
+		}
+	}
+	return fmt.Sprintf("the supervisor has ended; see what it left: snakepit orphans --run-id %s", found.RunID)
 }
 
 // stoppedLine is how one worker ended.
@@ -133,6 +169,17 @@ func printSummary(env *Env, run config.Config, summary *controlpb.StopSummary) e
 	if left > 0 {
 		return failf(exitFailed, "look at what is left: ps -o pid,ppid,stat,args -p PID; end it: kill -9 PID", "run %q stopped, but not cleanly: see the %d lines above", runID, left)
 	}
-	fmt.Fprintf(env.Err, "%s  run %s stopped. No orphaned processes: supervision cleaned up\n", styles.state("stopped"), styles.title.Render(runID))
+	fmt.Fprintf(env.Err, "%s  run %s stopped. %s\n", styles.state("stopped"), styles.title.Render(runID), lastWord(guard))
 	return nil
+}
+
+// lastWord claims no more than was seen, and by whom.
+func lastWord(guard *controlpb.Cleanup) string {
+	switch {
+	case guard == nil:
+		return "The supervisor has looked and found no survivors; no guard has"
+	case len(guard.Found) > 0:
+		return "Nothing is left, but supervision had not cleaned up"
+	}
+	return "No orphaned processes: supervision cleaned up"
 }
