@@ -98,6 +98,24 @@ func (r *crashRun) kill(tb testing.TB, processes ...*procscan.Handle) {
 	}
 }
 
+// mustDie kills processes in the same instant, none of which sees the others
+// die, and waits for their end: the lock of a supervisor is free a moment after
+// its workers have noticed.
+func (r *crashRun) mustDie(t *testing.T, processes ...*procscan.Handle) {
+	t.Helper()
+	for _, p := range processes {
+		if err := p.Signal(syscall.SIGSTOP); err != nil {
+			t.Fatal(err)
+		}
+	}
+	r.kill(t, processes...)
+	for _, p := range processes {
+		if err := p.Wait(t.Context()); err != nil {
+			t.Fatal(err)
+		}
+	}
+}
+
 // awaitWorkers waits for the end of all workers.
 func (r *crashRun) awaitWorkers(tb testing.TB) {
 	tb.Helper()
@@ -141,7 +159,7 @@ func TestEachLayerAlone(t *testing.T) {
 			if (r.guard != nil) != (layer == "guard") {
 				t.Fatalf("guard: %v, with the layer %s alone", r.guard, layer)
 			}
-			r.kill(t, r.supervisor)
+			r.mustDie(t, r.supervisor)
 			r.awaitWorkers(t)
 			if r.guard != nil {
 				if err := r.guard.Wait(t.Context()); err != nil {
@@ -177,10 +195,7 @@ func TestNoLayer(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			s := newCrashSandbox(t)
 			r := startCrashRun(t, s, newRunID(t), "none", 2)
-			r.kill(t, r.supervisor)
-			if err := r.supervisor.Wait(t.Context()); err != nil {
-				t.Fatal(err)
-			}
+			r.mustDie(t, r.supervisor)
 			for _, w := range r.workers {
 				if gone, err := w.Gone(); gone || err != nil {
 					t.Fatalf("worker PID %d has ended without a layer: %v", w.ID().PID, err)
@@ -199,7 +214,7 @@ func TestSupervisorAndGuardKilled(t *testing.T) {
 	t.Parallel()
 	s := newCrashSandbox(t)
 	r := startCrashRun(t, s, newRunID(t), "", 4)
-	r.kill(t, r.guard, r.supervisor)
+	r.mustDie(t, r.guard, r.supervisor)
 	r.awaitWorkers(t)
 	s.mustBeClean(t)
 	found, err := rundir.Open(s.runs(), r.id)
@@ -216,7 +231,7 @@ func TestNeighbourLives(t *testing.T) {
 	first := startCrashRun(t, s, newRunID(t), "", 2)
 	second := startCrashRun(t, s, first.id+"2", "", 2) // the first one's id begins its own
 	third := startCrashRun(t, s, newRunID(t), "", 1)
-	first.kill(t, first.supervisor)
+	first.mustDie(t, first.supervisor)
 	first.awaitWorkers(t)
 	if err := first.guard.Wait(t.Context()); err != nil {
 		t.Error(err)

@@ -52,6 +52,7 @@ func newSandbox(tb testing.TB) *sandbox {
 		"XDG_STATE_HOME="+filepath.Join(base, "state"),
 		"XDG_RUNTIME_DIR="+filepath.Join(base, "run"),
 		"XDG_CACHE_HOME="+xdg.CacheHome,
+		"GORACE=atexit_sleep_ms=10", // the race detector sleeps a second at each exit
 	)
 	return s
 }
