@@ -9,7 +9,7 @@ import (
 
 // newGuard is the guard process. A supervisor starts it; people do not.
 func newGuard(env *Env) *cobra.Command {
-	var runID, runs string
+	var runID, key, runs string
 	var reportOnly, logJSON bool
 	c := &cobra.Command{
 		Use:    "guard",
@@ -17,7 +17,7 @@ func newGuard(env *Env) *cobra.Command {
 		Hidden: true,
 		Args:   cobra.NoArgs,
 		RunE: func(*cobra.Command, []string) error {
-			options := []guard.Option{guard.LogTo(telemetry.NewLogger(env.Err, logJSON))}
+			options := []guard.Option{guard.LogTo(telemetry.NewLogger(env.Err, logJSON)), guard.Key(key)}
 			if reportOnly {
 				options = append(options, guard.ReportOnly())
 			}
@@ -25,6 +25,7 @@ func newGuard(env *Env) *cobra.Command {
 		},
 	}
 	c.Flags().StringVar(&runID, "run-id", "", "the run")
+	c.Flags().StringVar(&key, "key", "", "what tells the run from others of the same name")
 	c.Flags().StringVar(&runs, "runs", "", "the directory of all runs")
 	c.Flags().BoolVar(&reportOnly, "report-only", false, "end nothing")
 	c.Flags().BoolVar(&logJSON, "log-json", false, "log as JSON lines")

@@ -166,6 +166,7 @@ func newHouse(t *testing.T) *house {
 	if err != nil {
 		t.Fatal(err)
 	}
+	self.Start-- // so that this process can play the dead one as well
 	if err := h.dir.WriteRecord(recordFor(self, "")); err != nil {
 		t.Fatal(err)
 	}

@@ -28,9 +28,14 @@ func ReportOnly() Option { return func(p *process) { p.reportOnly = true } }
 // LogTo has the guard say to people what it found.
 func LogTo(logger *slog.Logger) Option { return func(p *process) { p.logger = logger } }
 
+// Key gives the guard the run's own random value: who does not carry it, is of
+// another run.
+func Key(key string) Option { return func(p *process) { p.key = key } }
+
 // process is what the guard process knows.
 type process struct {
 	runs, runID string
+	key         string // tells the run from others of the same name
 	reportOnly  bool
 	logger      *slog.Logger
 	supervisor  procscan.ID // zero when it ended before anybody looked
@@ -102,9 +107,9 @@ func (p *process) takeOver(ctx context.Context) error {
 // look looks for what is left, and ends it if that is the guard's task.
 func (p *process) look(ctx context.Context, entries []rundir.Entry) Verdict {
 	if p.reportOnly {
-		return report(ctx, p.runID, entries)
+		return report(ctx, p.runID, p.key, entries)
 	}
-	return Sweep(ctx, p.runID, entries)
+	return Sweep(ctx, p.runID, p.key, entries)
 }
 
 // tell says what was found, each with its count, in the events and to people.

@@ -2,7 +2,9 @@ package guard
 
 import (
 	"context"
+	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 
@@ -16,11 +18,14 @@ const grace = 2 * time.Second
 // killWait is how long the kernel may take to end a process after KILL.
 const killWait = 5 * time.Second
 
-// Sweep ends what the registry of a run names, and what carries its marker.
-func Sweep(ctx context.Context, runID string, entries []rundir.Entry) Verdict {
+// Sweep ends what carries the marker of a run with its key, and what its
+// registry names and does not contradict it.
+func Sweep(ctx context.Context, runID, key string, entries []rundir.Entry) Verdict {
 	options := procscan.EndOptions{Grace: grace, KillWait: killWait}
-	ended := procscan.End(ctx, living(entries, runID), options)
-	more, left, err := procscan.EndRun(ctx, runID, nil, options)
+	named, failed := living(ctx, entries, runID, key)
+	ended := procscan.End(ctx, named, options)
+	more, left, err := procscan.EndRun(ctx, runID, procscan.NotOf(key), options)
+	err = errors.Join(failed, err)
 	verdict := verdictOf(append(ended, more...), left)
 	if err != nil {
 		verdict.Errors = append(verdict.Errors, err.Error())
@@ -59,26 +64,42 @@ func pids(holds map[int]bool) []int {
 	return list
 }
 
-// living are the processes of the registry that have not ended.
-func living(entries []rundir.Entry, runID string) []procscan.Target {
-	var named []procscan.Target
+// living are the processes of the registry that have not ended. A file can be
+// damaged or edited: who is another user's, or carries the marker of another run,
+// is not believed to be of this one.
+func living(ctx context.Context, entries []rundir.Entry, runID, key string) ([]procscan.Target, error) {
+	var ids []procscan.ID
 	for _, e := range entries {
 		id := procscan.ID{PID: e.PID, Start: e.Start, Boot: e.Boot}
 		if alive, err := id.Alive(); err == nil && alive {
+			ids = append(ids, id)
+		}
+	}
+	if len(ids) == 0 {
+		return nil, nil
+	}
+	snapshot, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true, Also: ids})
+	var named []procscan.Target
+	for _, id := range ids {
+		p, found := snapshot.Find(id.PID)
+		if !found || p.ID != id || p.UID != os.Geteuid() {
+			continue
+		}
+		if ours := p.RunID == runID && p.Key == key; ours || !p.Condemns && p.Key == "" {
 			named = append(named, procscan.Target{ID: id, RunID: runID, TrustIdentity: true})
 		}
 	}
-	return named
+	return named, err
 }
 
 // report names what Sweep would end. Those that end by themselves within the
 // grace time, as their supervisor's death or TERM has told them to, are no
 // finding.
-func report(ctx context.Context, runID string, entries []rundir.Entry) Verdict {
-	found, err := left(ctx, runID, entries)
+func report(ctx context.Context, runID, key string, entries []rundir.Entry) Verdict {
+	found, err := left(ctx, runID, key, entries)
 	if len(found) > 0 {
 		awaitEnds(ctx, found)
-		found, err = left(ctx, runID, entries)
+		found, err = left(ctx, runID, key, entries)
 	}
 	verdict := Verdict{Found: []int{}, Killed: []int{}}
 	for _, id := range found {
@@ -92,7 +113,7 @@ func report(ctx context.Context, runID string, entries []rundir.Entry) Verdict {
 }
 
 // left are the processes that the registry names, and those with the marker.
-func left(ctx context.Context, runID string, entries []rundir.Entry) ([]procscan.ID, error) {
+func left(ctx context.Context, runID, key string, entries []rundir.Entry) ([]procscan.ID, error) {
 	snapshot, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true})
 	var found []procscan.ID
 	met := map[procscan.ID]bool{}
@@ -102,13 +123,17 @@ func left(ctx context.Context, runID string, entries []rundir.Entry) ([]procscan
 			found = append(found, id)
 		}
 	}
+	others := procscan.NotOf(key)
 	for _, p := range snapshot.Run(runID) {
-		add(p.ID)
+		if !others(p) {
+			add(p.ID)
+		}
 	}
-	for _, t := range living(entries, runID) {
+	named, failed := living(ctx, entries, runID, key)
+	for _, t := range named {
 		add(t.ID)
 	}
-	return found, err
+	return found, errors.Join(err, failed)
 }
 
 // awaitEnds waits for all of them together, for the grace time.

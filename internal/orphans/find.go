@@ -120,7 +120,7 @@ func (l *lookout) concerns(runID string) bool { return l.opts.RunID == "" || l.o
 func (l *lookout) factsOf(run rundir.Found) *procscan.Facts {
 	f := &procscan.Facts{RunID: run.RunID, Lock: l.lockOf(run), Owner: ownerOf(run.Dir)}
 	if run.Record != nil {
-		f.Supervisor = idOf(run.Record.Supervisor)
+		f.Supervisor, f.Key = idOf(run.Record.Supervisor), run.Record.Key
 	}
 	entries, err := rundir.ReadRegistry(run.Dir)
 	if err != nil {

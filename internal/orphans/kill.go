@@ -75,7 +75,7 @@ func Kill(ctx context.Context, report Report, o KillOptions) Result {
 // known: a lock can also be held by another cleanup.
 func (r Report) Living(runID string) bool {
 	run := r.Runs[runID]
-	if !run.Alive || run.Record == nil {
+	if run.Record == nil || run.Record.State == rundir.StateEnded {
 		return run.Alive
 	}
 	alive, err := idOf(run.Record.Supervisor).Alive()

@@ -296,7 +296,9 @@ func TestTwoAtOnce(t *testing.T) {
 func TestZombie(t *testing.T) {
 	run, root := newRun(), t.TempDir()
 	f := raise(t, worker("sleep", run)) // its host does not wait for it
-	deadRun(t, root, run, f.reaper, f.child)
+	gone := f.reaper
+	gone.Start-- // a supervisor that had this PID before
+	deadRun(t, root, run, gone, f.child)
 	h, err := procscan.Open(f.child)
 	if err != nil {
 		t.Fatal(err)

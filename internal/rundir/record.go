@@ -41,6 +41,7 @@ type Process struct {
 type Record struct {
 	SchemaVersion int             `json:"schema_version"`
 	RunID         string          `json:"run_id"`
+	Key           string          `json:"key"`         // random; tells runs of the same name apart
 	Version       string          `json:"version"`     // of snakepit
 	ControlAPI    int             `json:"control_api"` // version of the control protocol
 	Supervisor    Process         `json:"supervisor"`

@@ -12,6 +12,8 @@ import (
 	"time"
 
 	"github.com/gofrs/flock"
+
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 // lockPatience is how long Create and Adopt try to get a lock that is busy for
@@ -104,10 +106,13 @@ func acquire(ctx context.Context, root, runID string, create bool) (*Run, error)
 		if err != nil {
 			return nil, err
 		}
-		if ok {
+		rec, _ := readRecord(dir)
+		if ok && !supervised(rec) {
 			return &Run{id: runID, dir: dir, lock: lock}, nil
 		}
-		rec, _ := readRecord(dir)
+		if ok {
+			_ = lock.Close() // the supervisor is about to be gone, or somebody removed its lock
+		}
 		if hasSupervisor(dir, rec) {
 			return nil, &InUseError{RunID: runID, Supervisor: rec.Supervisor}
 		}
@@ -119,6 +124,16 @@ func acquire(ctx context.Context, root, runID string, create bool) (*Run, error)
 		case <-time.After(lockPoll):
 		}
 	}
+}
+
+// supervised says that the recorded supervisor lives, whatever became of the
+// lock's file: nobody may take its run.
+func supervised(rec Record) bool {
+	if rec.State == StateEnded || rec.Supervisor.PID <= 0 {
+		return false
+	}
+	alive, err := (procscan.ID{PID: rec.Supervisor.PID, Start: rec.Supervisor.Start, Boot: rec.Supervisor.Boot}).Alive()
+	return alive && err == nil
 }
 
 // enter makes sure that the directory exists.

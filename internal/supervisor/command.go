@@ -15,7 +15,7 @@ import (
 
 // workerCommand is the command line and the environment of a pool's workers.
 // The run id is in both: the arguments show it, descendants inherit it.
-func workerCommand(c config.Config, p config.Pool, python pyenv.Environment) func(pool.Spec) pool.Command {
+func workerCommand(c config.Config, p config.Pool, python pyenv.Environment, key string) func(pool.Spec) pool.Command {
 	inherited := os.Environ()
 	if python.Source == pyenv.SourceManaged {
 		// It points to the library of another interpreter, and would break ours.
@@ -34,7 +34,7 @@ func workerCommand(c config.Config, p config.Pool, python pyenv.Environment) fun
 		for _, dir := range c.PythonPath {
 			args = append(args, "--python-path", dir)
 		}
-		return pool.Command{Path: python.Python, Args: args, Env: workerEnv(inherited, p.Env, spec)}
+		return pool.Command{Path: python.Python, Args: args, Env: workerEnv(inherited, p.Env, spec, key)}
 	}
 }
 
@@ -46,7 +46,7 @@ var threadLimits = []string{
 
 // workerEnv puts together what was inherited, the defaults for what was not,
 // the pool's own, and the markers, each over the one before.
-func workerEnv(inherited []string, own map[string]string, spec pool.Spec) []string {
+func workerEnv(inherited []string, own map[string]string, spec pool.Spec, key string) []string {
 	all := map[string]string{}
 	for _, name := range threadLimits {
 		all[name] = "1"
@@ -60,6 +60,7 @@ func workerEnv(inherited []string, own map[string]string, spec pool.Spec) []stri
 	maps.Copy(all, own)
 	all[procscan.RunIDEnv] = spec.RunID
 	all[procscan.WorkerIDEnv] = spec.Worker
+	all[procscan.RunKeyEnv] = key
 	env := make([]string, 0, len(all))
 	for _, name := range slices.Sorted(maps.Keys(all)) {
 		env = append(env, name+"="+all[name])

@@ -23,7 +23,7 @@ func TestWorkerCommand(t *testing.T) {
 	c := config.Config{PythonPath: []string{"/srv/a", "/srv/b"}}
 	p := config.Pool{Name: "default", Adapter: "my:Adapter", Env: map[string]string{"MINE": "1"}}
 	python := pyenv.Environment{Python: "/venv/bin/python", Entry: "/cache/worker/grpc_server.py"}
-	got := workerCommand(c, p, python)(spec)
+	got := workerCommand(c, p, python, "k")(spec)
 
 	if got.Path != "/venv/bin/python" || got.Dir != "" {
 		t.Errorf("it runs %s in %q", got.Path, got.Dir)
@@ -36,7 +36,7 @@ func TestWorkerCommand(t *testing.T) {
 	if diff := cmp.Diff(want, got.Args); diff != "" {
 		t.Errorf("arguments (-want +got):\n%s", diff)
 	}
-	for _, entry := range []string{"FROM_THE_SHELL=yes", "MINE=1", "SNAKEPIT_RUN_ID=demo", "SNAKEPIT_WORKER_ID=default-3"} {
+	for _, entry := range []string{"FROM_THE_SHELL=yes", "MINE=1", "SNAKEPIT_RUN_ID=demo", "SNAKEPIT_RUN_KEY=k", "SNAKEPIT_WORKER_ID=default-3"} {
 		if !slices.Contains(got.Env, entry) {
 			t.Errorf("its environment has no %s", entry)
 		}
@@ -46,7 +46,7 @@ func TestWorkerCommand(t *testing.T) {
 // Whoever looks for a run's processes must find a worker by what it is given.
 func TestWorkerCommandCondemns(t *testing.T) {
 	python := pyenv.Environment{Python: "/venv/bin/python", Entry: "/cache/worker/grpc_server.py"}
-	got := workerCommand(config.Config{}, config.Pool{}, python)(spec)
+	got := workerCommand(config.Config{}, config.Pool{}, python, "k")(spec)
 	m := procscan.ParseMarker(append([]string{got.Path}, got.Args...), got.Env)
 	if m.RunID != "demo" || m.WorkerID != "default-3" || !m.Condemns || len(m.Signs) != 3 {
 		t.Errorf("got %+v, want all three signs", m)
@@ -56,7 +56,7 @@ func TestWorkerCommandCondemns(t *testing.T) {
 func TestWorkerCommandWithoutGrace(t *testing.T) {
 	s := spec
 	s.Grace = -1
-	args := workerCommand(config.Config{}, config.Pool{}, pyenv.Environment{})(s).Args
+	args := workerCommand(config.Config{}, config.Pool{}, pyenv.Environment{}, "k")(s).Args
 	if i := slices.Index(args, "--grace"); i < 0 || args[i+1] != "0" {
 		t.Errorf("arguments %q, want --grace 0", args)
 	}
@@ -85,7 +85,7 @@ func TestWorkerEnv(t *testing.T) {
 		{"no variable", []string{"NOTHING"}, nil, nil},
 	} {
 		t.Run(tt.name, func(t *testing.T) {
-			all := map[string]string{"SNAKEPIT_RUN_ID": "demo", "SNAKEPIT_WORKER_ID": "default-3"}
+			all := map[string]string{"SNAKEPIT_RUN_ID": "demo", "SNAKEPIT_WORKER_ID": "default-3", "SNAKEPIT_RUN_KEY": "k"}
 			for _, more := range []map[string]string{defaults, tt.want} {
 				for name, value := range more {
 					all[name] = value
@@ -96,7 +96,7 @@ func TestWorkerEnv(t *testing.T) {
 				want = append(want, name+"="+value)
 			}
 			slices.Sort(want)
-			got := workerEnv(tt.inherited, tt.own, spec)
+			got := workerEnv(tt.inherited, tt.own, spec, "k")
 			if sorted := slices.Sorted(slices.Values(got)); cmp.Diff(want, sorted) != "" {
 				t.Errorf("-want +got:\n%s", cmp.Diff(want, sorted))
 			}
@@ -106,7 +106,7 @@ func TestWorkerEnv(t *testing.T) {
 
 func TestThreadLimits(t *testing.T) {
 	for _, name := range []string{"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"} {
-		if !slices.Contains(workerEnv(nil, nil, spec), name+"=1") {
+		if !slices.Contains(workerEnv(nil, nil, spec, "k"), name+"=1") {
 			t.Errorf("%s is not limited", name)
 		}
 	}

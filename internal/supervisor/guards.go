@@ -46,7 +46,7 @@ func (s *supervisor) startGuard() error {
 }
 
 func (s *supervisor) newGuard() (*guard.Guard, error) {
-	var flags []string
+	flags := []string{"--key", s.key}
 	if s.opts.Config.EmergencyCleanup == config.CleanupReport {
 		flags = append(flags, "--report-only")
 	}

@@ -6,7 +6,6 @@ import (
 	"slices"
 	"strings"
 	"sync"
-	"syscall"
 	"time"
 
 	"github.com/snakepit-dev/snakepit/internal/control"
@@ -62,16 +61,16 @@ func (s *supervisor) beginStop(grace time.Duration) {
 		defer close(s.stopping.strays)
 		defer cancel()
 		// Whatever is left, and whatever went wrong, the look afterwards tells.
-		_, _, _ = procscan.EndRun(ctx, s.opts.Config.RunID, s.inWorkerGroup(), procscan.EndOptions{Grace: grace, KillWait: killWait})
+		_, _, _ = procscan.EndRun(ctx, s.opts.Config.RunID, s.notAStray(), procscan.EndOptions{Grace: grace, KillWait: killWait})
 	}()
 }
 
 // killWait is how long the kernel may take to end a process after KILL.
 const killWait = 5 * time.Second
 
-// inWorkerGroup tells the members of the workers' groups, which are the pools'
-// own business.
-func (s *supervisor) inWorkerGroup() func(procscan.ID) bool {
+// notAStray tells the members of the workers' groups, which are the pools' own
+// business, and those of another run of the same name.
+func (s *supervisor) notAStray() func(procscan.Process) bool {
 	leaders := map[int]bool{}
 	for _, p := range s.pools {
 		for _, status := range p.Status() {
@@ -80,10 +79,8 @@ func (s *supervisor) inWorkerGroup() func(procscan.ID) bool {
 			}
 		}
 	}
-	return func(id procscan.ID) bool {
-		pgid, err := syscall.Getpgid(id.PID)
-		return err == nil && leaders[pgid]
-	}
+	others := procscan.NotOf(s.key)
+	return func(p procscan.Process) bool { return leaders[p.PGID] || others(p) }
 }
 
 func (s *supervisor) stopPools(o control.StopOptions) {
@@ -123,7 +120,7 @@ func (s *supervisor) lookForSurvivors() control.StopSummary {
 	s.stopping.mu.Unlock()
 
 	began := time.Now()
-	_, left, err := procscan.EndRun(context.Background(), s.opts.Config.RunID, nil, procscan.EndOptions{KillWait: killWait})
+	_, left, err := procscan.EndRun(context.Background(), s.opts.Config.RunID, procscan.NotOf(s.key), procscan.EndOptions{KillWait: killWait})
 	s.metrics.scan(time.Since(began))
 	for _, p := range left {
 		survivors = append(survivors, pool.Survivor{PID: p.PID, What: strings.Join(p.Args, " ")})

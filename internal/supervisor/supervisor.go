@@ -80,6 +80,7 @@ type supervisor struct {
 	opts     Options
 	outcome  Outcome
 	self     procscan.ID
+	key      string // tells this run from others of the same name
 	dir      *rundir.Run
 	socket   string
 	log      *os.File // supervisor.log
@@ -102,6 +103,9 @@ type supervisor struct {
 func (s *supervisor) run(ctx context.Context) (err error) {
 	id := s.opts.Config.RunID
 	keepDescriptors()
+	if s.key, err = config.NewRunID(); err != nil {
+		return fmt.Errorf("cannot start run %q: %w", id, err)
+	}
 	if s.self, err = procscan.Lookup(os.Getpid()); err != nil {
 		return fmt.Errorf("cannot start run %q: %w", id, err)
 	}
@@ -279,7 +283,7 @@ func (s *supervisor) makePools() error {
 	}
 	commands := map[string]func(pool.Spec) pool.Command{}
 	for _, p := range s.opts.Config.Pools {
-		commands[p.Name] = workerCommand(s.opts.Config, p, s.opts.Python)
+		commands[p.Name] = workerCommand(s.opts.Config, p, s.opts.Python, s.key)
 	}
 	s.launcher, err = pool.NewExecLauncher(
 		func(spec pool.Spec) pool.Command { return commands[spec.Pool](spec) },
@@ -393,7 +397,7 @@ func (s *supervisor) writeRecord() error {
 	}
 	d := s.Describe()
 	s.record = rundir.Record{
-		Version: d.Version, ControlAPI: control.API, Socket: s.socket, State: d.State, Config: raw,
+		Key: s.key, Version: d.Version, ControlAPI: control.API, Socket: s.socket, State: d.State, Config: raw,
 		Supervisor: recordOf(d.Supervisor), Metrics: s.metrics.address(),
 	}
 	if !d.Guard.IsZero() {

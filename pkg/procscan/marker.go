@@ -15,6 +15,8 @@ const (
 	RunIDFlag   = "--snakepit-run-id"
 	RunIDEnv    = "SNAKEPIT_RUN_ID"
 	WorkerIDEnv = "SNAKEPIT_WORKER_ID"
+	// RunKeyEnv tells runs of the same name apart: a random value of each run.
+	RunKeyEnv = "SNAKEPIT_RUN_KEY"
 	// EntryPoint is the pattern (path.Match) of the worker's script.
 	EntryPoint = "grpc_server*.py"
 )
@@ -46,7 +48,10 @@ type Marker struct {
 	// WorkerID is from the environment; empty when that was not read, or names
 	// another run.
 	WorkerID string
-	Signs    []Sign
+	// Key is the run's own random value, from the environment; empty when that
+	// was not read or has none.
+	Key   string
+	Signs []Sign
 	// Condemns says that the signs suffice to end the process with its run:
 	// the environment alone does, an argument needs a second sign of the same
 	// run. Without it, RunID is only what the process mentions.
@@ -76,6 +81,7 @@ func ParseMarker(args, env []string) Marker {
 		m.Signs = append(m.Signs, SignEnvironment)
 	}
 
+	m.Key = valueIn(env, RunKeyEnv)
 	switch {
 	case !argument.seen() && !environment.seen():
 		return Marker{}
@@ -182,4 +188,18 @@ func validID(id string) bool {
 	return !strings.ContainsFunc(id, func(r rune) bool {
 		return unicode.IsSpace(r) || unicode.IsControl(r)
 	})
+}
+
+// valueIn is the value of a variable; empty when it is there twice.
+func valueIn(env []string, name string) (value string) {
+	seen := false
+	for _, entry := range env {
+		if v, ok := strings.CutPrefix(entry, name+"="); ok {
+			if seen {
+				return ""
+			}
+			value, seen = v, true
+		}
+	}
+	return value
 }

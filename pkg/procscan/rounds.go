@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"os"
 	"slices"
 	"time"
 )
@@ -23,14 +24,14 @@ const maxRounds = 32
 // caller may see, and but for a process whose parent forked it and ended while
 // the last look was under way; a second call finds it. Two calls at once do
 // each other no harm.
-func EndRun(ctx context.Context, runID string, except func(ID) bool, opts EndOptions) ([]Ended, []Process, error) {
+func EndRun(ctx context.Context, runID string, except func(Process) bool, opts EndOptions) ([]Ended, []Process, error) {
 	var left []Process
 	find := func(ctx context.Context) ([]Target, error) {
 		snapshot, err := Scan(ctx, Options{ReadEnv: true})
 		left = nil
 		var targets []Target
 		for _, p := range snapshot.Run(runID) {
-			if except == nil || !except(p.ID) {
+			if except == nil || !except(p) {
 				left = append(left, p)
 				targets = append(targets, Target{ID: p.ID, RunID: runID})
 			}
@@ -42,6 +43,14 @@ func EndRun(ctx context.Context, runID string, except func(ID) bool, opts EndOpt
 		err = fmt.Errorf("cannot end run %s: %w", runID, err)
 	}
 	return ended, left, err
+}
+
+// NotOf excepts from EndRun whatever carries the run's id but not its key, or is
+// another user's: run ids can be chosen, and two users or two state directories
+// can have a run of the same name.
+func NotOf(key string) func(Process) bool {
+	uid := os.Geteuid()
+	return func(p Process) bool { return p.UID != uid || p.Key != key }
 }
 
 // EndGroup ends the living members of a process group whose leader was reaped

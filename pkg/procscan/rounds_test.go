@@ -3,6 +3,7 @@ package procscan
 import (
 	"context"
 	"errors"
+	"os"
 	"testing"
 	"time"
 )
@@ -78,12 +79,30 @@ func TestEndRunFindsThoseWhoLeft(t *testing.T) {
 func TestEndRunExcept(t *testing.T) {
 	run := newRun()
 	spared, other := start(t, "sleep", worker(run)), start(t, "sleep", worker(run))
-	ended, left, err := EndRun(soon(t), run, func(id ID) bool { return id == spared.id }, patient)
+	ended, left, err := EndRun(soon(t), run, func(p Process) bool { return p.ID == spared.id }, patient)
 	if err != nil || len(left) > 0 || len(ended) != 1 {
 		t.Errorf("ended %+v, survivors %v, error %v", ended, pids(left), err)
 	}
 	mustAlive(t, spared.id, true)
 	mustAlive(t, other.id, false)
+}
+
+// A run of the same name, and another user's process, are none of ours.
+func TestEndRunSparesANeighbourOfTheSameName(t *testing.T) {
+	run := newRun()
+	ours := start(t, "sleep", worker(run), env(RunKeyEnv+"=ours"))
+	spared := []fixture{start(t, "sleep", worker(run), env(RunKeyEnv+"=theirs")), start(t, "sleep", worker(run))}
+	if os.Getuid() == 0 {
+		spared = append(spared, start(t, "sleep", worker(run), env(RunKeyEnv+"=ours"), nobody()))
+	}
+	ended, left, err := EndRun(soon(t), run, NotOf("ours"), patient)
+	if err != nil || len(left) > 0 || len(ended) != 1 {
+		t.Errorf("ended %+v, survivors %v, error %v", ended, pids(left), err)
+	}
+	mustAlive(t, ours.id, false)
+	for _, f := range spared {
+		mustAlive(t, f.id, true)
+	}
 }
 
 func TestEndRunOfNobody(t *testing.T) {

@@ -37,6 +37,8 @@ type Facts struct {
 	// Owner is the user id that the run's files belong to. Processes of others
 	// that name the run are of a run of theirs.
 	Owner int
+	// Key is the run's own random value; empty when it is not known.
+	Key string
 }
 
 func (f *Facts) registers(id ID) bool { return f != nil && slices.Contains(f.Registered, id) }
@@ -63,6 +65,11 @@ func Judge(p Process, s Snapshot, f *Facts) (Verdict, []string) {
 	if !registered && !p.Condemns {
 		return Foreign, evidence
 	}
+	if f != nil {
+		if other := f.contradicts(p, registered); other != "" {
+			return Foreign, append(evidence, other)
+		}
+	}
 	if f != nil && !registered && p.UID != f.Owner {
 		return Foreign, append(evidence, fmt.Sprintf("it belongs to user id %d, not to the owner of this run %s, user id %d", p.UID, f.RunID, f.Owner))
 	}
@@ -72,6 +79,20 @@ func Judge(p Process, s Snapshot, f *Facts) (Verdict, []string) {
 	}
 	verdict, why := j.verdict(registered)
 	return verdict, append(evidence, why)
+}
+
+// contradicts says why a process that names the run, or that its registry names,
+// is not of it after all.
+func (f *Facts) contradicts(p Process, registered bool) string {
+	switch {
+	case registered && p.Condemns && p.RunID != f.RunID:
+		return "it carries the marker of run " + p.RunID
+	case registered && p.UID != f.Owner:
+		return fmt.Sprintf("it belongs to user id %d, not to the owner of run %s", p.UID, f.RunID)
+	case f.Key != "" && p.Key != f.Key && !(registered && p.Key == ""):
+		return "it is of another run of the same name: its " + RunKeyEnv + " is not that of run " + f.RunID
+	}
+	return ""
 }
 
 // judge is one question for a verdict.
@@ -93,7 +114,7 @@ func (j judge) verdict(registered bool) (Verdict, string) {
 			j.f.RunID, j.f.Supervisor.PID)
 	case j.f.Lock == LockHeld:
 		return j.inLivingRun(fmt.Sprintf("the lock of run %s is held", j.f.RunID), supervisor)
-	case j.f.Lock == LockUnknown && lives:
+	case lives: // whatever became of the lock's file
 		return j.inLivingRun(fmt.Sprintf("the supervisor of run %s, PID %d, lives", j.f.RunID, supervisor.PID), supervisor)
 	case j.f.Lock == LockUnknown && j.f.Supervisor.IsZero() && !registered:
 		return j.byParent()

@@ -65,6 +65,8 @@ func TestJudge(t *testing.T) {
 	reused.Registered = []ID{{PID: 40, Start: 7, Boot: "b"}}
 	bygone := facts(LockUnknown, 0)
 	bygone.Supervisor = ID{PID: 50, Start: 50, Boot: "the boot before"}
+	keyed := facts(LockFree, 99)
+	keyed.Key = "other"
 	const unproven = "nothing proves that its host is dead"
 
 	for name, tt := range map[string]struct {
@@ -74,6 +76,8 @@ func TestJudge(t *testing.T) {
 		want  Verdict
 		why   string
 	}{
+		"free lock, another key":       {"systemd", 20, keyed, Foreign, "another run of the same name"},
+		"free lock, supervisor lives":  {"systemd", 20, facts(LockFree, 10), Stray, "the supervisor of run x, PID 10, lives"},
 		"unknown live host":            {"systemd", 11, nil, Foreign, "its parent PID 10 (beam.smp) lives"},
 		"child of a live host's":       {"systemd", 12, nil, Foreign, "it descends from PID 11 of the same run, whose parent PID 10 (beam.smp) lives"},
 		"re-parented to init":          {"/sbin/init", 20, nil, Orphan, "its parent is PID 1 (init)"},
