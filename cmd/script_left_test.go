@@ -28,11 +28,10 @@ func cleanUp(root string) []string {
 	left := leftBehind(root)
 	runs, _, _ := rundir.List(root) // leftBehind has named the error
 	for _, run := range runs {
-		if run.Record == nil {
-			continue
+		if run.Record != nil {
+			endProcess(run.Record.Supervisor)
 		}
-		endProcess(run.Record.Supervisor)
-		if run.Record.Guard != nil {
+		if run.Record != nil && run.Record.Guard != nil {
 			endProcess(*run.Record.Guard)
 		}
 		if _, survivors, err := procscan.EndRun(context.Background(), run.RunID, nil, procscan.EndOptions{}); err != nil || len(survivors) > 0 {
