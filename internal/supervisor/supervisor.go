@@ -5,16 +5,12 @@ package supervisor
 
 import (
 	"context"
-	"encoding/json"
 	"errors"
 	"fmt"
 	"log/slog"
-	"maps"
-	"net"
 	"os"
 	"os/signal"
 	"runtime/debug"
-	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -223,116 +219,6 @@ func (s *supervisor) openLog() (err error) {
 	return nil
 }
 
-// refuseLeftovers looks for processes of an earlier run with this id, by its
-// marker and in its registry: they would be taken for ours.
-func refuseLeftovers(ctx context.Context, runID string, registered []rundir.Entry) error {
-	snapshot, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true})
-	if err != nil {
-		return fmt.Errorf("cannot look for leftovers of run %q: %w", runID, err)
-	}
-	left := map[int]bool{}
-	for _, p := range snapshot.Run(runID) {
-		left[p.PID] = true
-	}
-	for _, e := range registered {
-		id := procscan.ID{PID: e.PID, Start: e.Start, Boot: e.Boot}
-		if alive, err := id.Alive(); err == nil && alive {
-			left[e.PID] = true
-		}
-	}
-	if len(left) > 0 {
-		return &LeftoversError{RunID: runID, PIDs: slices.Sorted(maps.Keys(left))}
-	}
-	return nil
-}
-
-// LeftoversError: an earlier run of the same id has left processes behind.
-type LeftoversError struct {
-	RunID string
-	PIDs  []int
-}
-
-func (e *LeftoversError) Error() string {
-	return fmt.Sprintf("cannot start run %q: an earlier run of this id has left processes: PID %v", e.RunID, e.PIDs)
-}
-
-func (s *supervisor) listen() (net.Listener, error) {
-	path, err := rundir.SocketPath(s.opts.RuntimeDir, os.TempDir(), os.Getuid(), s.opts.Config.RunID)
-	if err != nil {
-		return nil, err
-	}
-	// We hold the lock, so a socket that is there belongs to nobody any more.
-	if err := os.Remove(path); err != nil && !errors.Is(err, os.ErrNotExist) {
-		return nil, fmt.Errorf("cannot remove a stale socket: %w", err)
-	}
-	listener, err := net.Listen("unix", path)
-	if err != nil {
-		return nil, fmt.Errorf("cannot open the control socket: %w", err)
-	}
-	if err := os.Chmod(path, 0o600); err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot open the control socket: %w", err), listener.Close())
-	}
-	s.socket = path
-	return listener, nil
-}
-
-func (s *supervisor) makePools() error {
-	var err error
-	if s.registry, err = s.dir.OpenRegistry(); err != nil {
-		return err
-	}
-	commands := map[string]func(pool.Spec) pool.Command{}
-	for _, p := range s.opts.Config.Pools {
-		commands[p.Name] = workerCommand(s.opts.Config, p, s.opts.Python, s.key)
-	}
-	s.launcher, err = pool.NewExecLauncher(
-		func(spec pool.Spec) pool.Command { return commands[spec.Pool](spec) },
-		s.openOutput,
-		s.opts.Without.ofWorkers()...,
-	)
-	if err != nil {
-		return errors.Join(err, s.registry.Close())
-	}
-	grace := s.opts.Config.Grace
-	if grace == 0 {
-		grace = -1 // a pool takes 0 for "not said"
-	}
-	for _, p := range s.opts.Config.Pools {
-		made, err := pool.New(pool.Options{
-			RunID: s.opts.Config.RunID, Name: p.Name, Workers: p.Workers, Host: s.opts.Config.Host, BasePort: p.BasePort,
-			ReadyTimeout: s.opts.Config.ReadyTimeout, Grace: grace,
-			Launcher: s.launcher, Registry: registryOf{s.registry}, Observer: observer(s.observe), Calls: s.metrics.calls(),
-		})
-		if err != nil {
-			return errors.Join(err, s.launcher.Close(), s.registry.Close())
-		}
-		s.pools = append(s.pools, made)
-	}
-	return nil
-}
-
-// ofWorkers are the layers that are the launcher's.
-func (l Layers) ofWorkers() (off []pool.Layer) {
-	if l.Lifeline {
-		off = append(off, pool.Lifeline)
-	}
-	if l.ParentDeathSignal {
-		off = append(off, pool.ParentDeathSignal)
-	}
-	return off
-}
-
-func (s *supervisor) observe(e pool.Event) {
-	s.events.Observe(e)
-	if s.opts.Observe != nil {
-		s.opts.Observe(e)
-	}
-}
-
-type observer func(pool.Event)
-
-func (o observer) Observe(e pool.Event) { o(e) }
-
 // startPools starts all pools together; the first failure ends the start.
 func (s *supervisor) startPools(ctx context.Context) error {
 	group, ctx := errgroup.WithContext(ctx)
@@ -388,60 +274,4 @@ func (s *supervisor) tell(text string) {
 	if s.opts.Warn != nil {
 		s.opts.Warn(text)
 	}
-}
-
-func (s *supervisor) writeRecord() error {
-	raw, err := json.Marshal(s.opts.Config)
-	if err != nil {
-		return fmt.Errorf("cannot write the record: %w", err)
-	}
-	d := s.Describe()
-	s.record = rundir.Record{
-		Key: s.key, Version: d.Version, ControlAPI: control.API, Socket: s.socket, State: d.State, Config: raw,
-		Supervisor: recordOf(d.Supervisor), Metrics: s.metrics.address(),
-	}
-	if !d.Guard.IsZero() {
-		guard := recordOf(d.Guard)
-		s.record.Guard = &guard
-	}
-	return s.dir.WriteRecord(s.record)
-}
-
-// recordRefusal writes why a run ended before it had a record: a directory
-// without one is taken for damaged.
-func (s *supervisor) recordRefusal(cause error) error {
-	if cause == nil || s.record.Supervisor.PID != 0 {
-		return cause
-	}
-	var left *LeftoversError
-	if errors.As(cause, &left) && s.dir.Previous() != nil {
-		return errors.Join(cause, s.restore(*s.dir.Previous()))
-	}
-	end := &rundir.End{At: time.Now().UTC(), How: rundir.EndStartFailed, Reason: cause.Error()}
-	if left != nil {
-		end.Survivors = left.PIDs
-	}
-	record := rundir.Record{Version: s.opts.Version, ControlAPI: control.API, Supervisor: recordOf(s.self), State: rundir.StateEnded, End: end}
-	return errors.Join(cause, s.dir.WriteRecord(record))
-}
-
-// restore puts back what says whose the leftovers of an earlier run are: who
-// cleans up judges by it.
-func (s *supervisor) restore(record rundir.Record) error {
-	registry, err := s.dir.OpenRegistry()
-	if err != nil {
-		return err
-	}
-	for _, entry := range s.dir.Leftover() {
-		err = errors.Join(err, registry.Put(entry))
-	}
-	return errors.Join(err, registry.Close(), s.dir.WriteRecord(record))
-}
-
-func recordOf(id procscan.ID) rundir.Process {
-	p := rundir.Process{PID: id.PID, Start: id.Start, Boot: id.Boot}
-	if at, err := procscan.StartedAt(id); err == nil {
-		p.StartedAt = at
-	}
-	return p
 }
