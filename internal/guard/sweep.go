@@ -15,13 +15,10 @@ import (
 // grace is from TERM to KILL: nobody waits for these workers' answers.
 const grace = 2 * time.Second
 
-// killWait is how long the kernel may take to end a process after KILL.
-const killWait = 5 * time.Second
-
 // Sweep ends what carries the marker of a run with its key, and what its
 // registry names and does not contradict it.
 func Sweep(ctx context.Context, runID, key string, entries []rundir.Entry) Verdict {
-	options := procscan.EndOptions{Grace: grace, KillWait: killWait}
+	options := procscan.EndOptions{Grace: grace}
 	named, failed := living(ctx, entries, runID, key)
 	ended := procscan.End(ctx, named, options)
 	more, left, err := procscan.EndRun(ctx, runID, procscan.NotOf(key), options)

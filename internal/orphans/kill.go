@@ -75,10 +75,13 @@ func Kill(ctx context.Context, report Report, o KillOptions) Result {
 // known: a lock can also be held by another cleanup.
 func (r Report) Living(runID string) bool {
 	run := r.Runs[runID]
-	if run.Record == nil || run.Record.State == rundir.StateEnded {
+	if run.Record == nil {
 		return run.Alive
 	}
 	alive, err := idOf(run.Record.Supervisor).Alive()
+	if run.Record.State == rundir.StateEnded && !run.Alive {
+		return false
+	}
 	return err != nil || alive
 }
 

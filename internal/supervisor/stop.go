@@ -61,12 +61,9 @@ func (s *supervisor) beginStop(grace time.Duration) {
 		defer close(s.stopping.strays)
 		defer cancel()
 		// Whatever is left, and whatever went wrong, the look afterwards tells.
-		_, _, _ = procscan.EndRun(ctx, s.opts.Config.RunID, s.notAStray(), procscan.EndOptions{Grace: grace, KillWait: killWait})
+		_, _, _ = procscan.EndRun(ctx, s.opts.Config.RunID, s.notAStray(), procscan.EndOptions{Grace: grace})
 	}()
 }
-
-// killWait is how long the kernel may take to end a process after KILL.
-const killWait = 5 * time.Second
 
 // notAStray tells the members of the workers' groups, which are the pools' own
 // business, and those of another run of the same name.
@@ -120,7 +117,7 @@ func (s *supervisor) lookForSurvivors() control.StopSummary {
 	s.stopping.mu.Unlock()
 
 	began := time.Now()
-	_, left, err := procscan.EndRun(context.Background(), s.opts.Config.RunID, procscan.NotOf(s.key), procscan.EndOptions{KillWait: killWait})
+	_, left, err := procscan.EndRun(context.Background(), s.opts.Config.RunID, procscan.NotOf(s.key), procscan.EndOptions{})
 	s.metrics.scan(time.Since(began))
 	for _, p := range left {
 		survivors = append(survivors, pool.Survivor{PID: p.PID, What: strings.Join(p.Args, " ")})

@@ -49,7 +49,7 @@ func (s *supervisor) sweep(ctx context.Context) swept {
 	if s.opts.Config.Orphans != config.OrphansKill || len(report.Processes) == 0 {
 		return result
 	}
-	done := orphans.Kill(ctx, report, orphans.KillOptions{Runs: s.opts.Runs, Grace: sweepGrace, KillWait: killWait})
+	done := orphans.Kill(ctx, report, orphans.KillOptions{Runs: s.opts.Runs, Grace: sweepGrace})
 	for _, k := range done.Killed {
 		result.killed = append(result.killed, k.PID)
 		if !slices.Contains(result.found[k.RunID], k.PID) {
