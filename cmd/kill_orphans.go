@@ -82,6 +82,10 @@ func (o *killOrphansOptions) refuse(report orphans.Report, plan []orphans.Findin
 	if o.runID == "" || len(plan) > 0 {
 		return nil
 	}
+	if run := report.Runs[o.runID]; run.Alive && run.Record == nil {
+		return failf(exitAmbiguous, "look again in a moment: snakepit orphans --run-id "+o.runID,
+			"cannot kill the processes of run %q: its lock is held: it starts just now, or somebody cleans up", o.runID)
+	}
 	if report.Living(o.runID) && !o.strays {
 		hint := "stop it: snakepit stop --run-id " + o.runID
 		if n := len(report.ToKill(true)); n > 0 {
