@@ -27,6 +27,22 @@ type Options struct {
 	MaxRestarts   int
 	RestartWindow time.Duration
 
+	// HealthInterval is the pause between two health RPCs to a ready worker, and
+	// HealthTimeout how long it may go without an answer before it counts as hung;
+	// 5 s and 15 s. A negative interval: no health RPCs.
+	HealthInterval, HealthTimeout time.Duration
+
+	// A ready worker is replaced, once its call has ended, when its process takes
+	// more than MaxMemory bytes (RSS), is older than TTL (give or take a tenth), or
+	// has run MaxCalls calls. 0: never.
+	MaxMemory uint64
+	TTL       time.Duration
+	MaxCalls  int
+
+	// LeaveResources has nobody wait for what a process leaves: the next one is
+	// launched at once, and may meet its port.
+	LeaveResources bool
+
 	// The pause before a restart grows from BackoffMin to BackoffMax, and
 	// starts over once a process has been ready for QuietTime; 50 ms, 30 s, 60 s.
 	BackoffMin, BackoffMax, QuietTime time.Duration
@@ -55,6 +71,8 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.LaunchAtOnce, max(4, 2*runtime.NumCPU()))
 	setDefault(&o.MaxRestarts, 3)
 	setDefault(&o.RestartWindow, 5*time.Second)
+	setDefault(&o.HealthInterval, 5*time.Second)
+	setDefault(&o.HealthTimeout, 15*time.Second)
 	setDefault(&o.BackoffMin, 50*time.Millisecond)
 	setDefault(&o.BackoffMax, 30*time.Second)
 	setDefault(&o.QuietTime, time.Minute)
