@@ -24,7 +24,13 @@ type lease struct {
 	client  Client
 	process Process
 	busy    bool
+	calls   int           // that have ended
+	spent   func()        // called once, when it has had as many as it may; may be nil
+	drained chan struct{} // not nil: it gets no further call; closed when it has none
 }
+
+// free says that a call may have it.
+func (l *lease) free() bool { return l != nil && !l.busy && l.drained == nil }
 
 type waiter struct {
 	worker string // "": any
@@ -36,12 +42,31 @@ func newDispatcher(p *Pool) *dispatcher {
 	return &dispatcher{pool: p, leases: make(map[string]*lease)}
 }
 
-// add offers a worker that has become ready.
-func (d *dispatcher) add(worker string, client Client, process Process) {
+// add offers a worker that has become ready. It calls spent after as many calls
+// as a worker may have.
+func (d *dispatcher) add(worker string, client Client, process Process, spent func()) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
-	d.leases[worker] = &lease{worker: worker, client: client, process: process}
+	d.leases[worker] = &lease{worker: worker, client: client, process: process, spent: spent}
 	d.match()
+}
+
+// drain gives a worker no further call. The channel is closed once it has none,
+// at once when the worker was withdrawn before.
+func (d *dispatcher) drain(worker string) <-chan struct{} {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	l := d.leases[worker]
+	if l == nil {
+		l = &lease{}
+	}
+	if l.drained == nil {
+		l.drained = make(chan struct{})
+		if !l.busy {
+			close(l.drained)
+		}
+	}
+	return l.drained
 }
 
 // remove withdraws a worker; the call that it runs goes on.
@@ -116,6 +141,9 @@ func (d *dispatcher) leave(w *waiter) {
 	case l, ok := <-w.got:
 		if ok {
 			l.busy = false
+			if l.drained != nil {
+				close(l.drained)
+			}
 			d.match()
 		}
 	default:
@@ -126,6 +154,13 @@ func (d *dispatcher) release(l *lease) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
 	l.busy = false
+	l.calls++
+	if l.calls == d.pool.opts.MaxCalls && l.spent != nil {
+		go l.spent() // it may wait for the worker, which may wait for us
+	}
+	if l.drained != nil {
+		close(l.drained)
+	}
 	d.match()
 }
 
@@ -145,13 +180,13 @@ func (d *dispatcher) match() {
 // idle finds a worker without a call. The caller holds mu.
 func (d *dispatcher) idle(worker string) *lease {
 	if worker != "" {
-		if l := d.leases[worker]; l != nil && !l.busy {
+		if l := d.leases[worker]; l.free() {
 			return l
 		}
 		return nil
 	}
-	for _, w := range d.pool.workers {
-		if l := d.leases[w.id]; l != nil && !l.busy {
+	for _, w := range d.pool.all() {
+		if l := d.leases[w.id]; l.free() {
 			return l
 		}
 	}
@@ -160,8 +195,8 @@ func (d *dispatcher) idle(worker string) *lease {
 
 // hopeless says why no wait can help: no such worker, or none left alive.
 func (d *dispatcher) hopeless(worker string) error {
-	known := false
-	for _, w := range d.pool.workers {
+	known, workers := false, d.pool.all()
+	for _, w := range workers {
 		if worker != "" && w.id != worker {
 			continue
 		}
@@ -174,25 +209,24 @@ func (d *dispatcher) hopeless(worker string) error {
 		return fmt.Errorf("%w: %q; pool %q has %s", ErrNoWorker, worker, d.pool.opts.Name, d.pool.idRange())
 	}
 	if worker != "" {
-		return fmt.Errorf("%w: %s is %s: %s", ErrNoneReady, worker, Failed, d.pool.Worker(worker).Message)
+		return fmt.Errorf("%w: %s is %s: %s", ErrNoneReady, worker, d.pool.Worker(worker).State, d.pool.Worker(worker).Message)
 	}
-	return fmt.Errorf("%w: all %d have failed", ErrNoneReady, len(d.pool.workers))
+	return fmt.Errorf("%w: all %d have failed or are stopped", ErrNoneReady, len(workers))
 }
 
 func (p *Pool) idRange() string {
-	last := len(p.workers) - 1
+	workers := p.all()
+	last := len(workers) - 1
 	if last == 0 {
-		return p.workers[0].id
+		return workers[0].id
 	}
-	return p.workers[0].id + " to " + p.workers[last].id
+	return workers[0].id + " to " + workers[last].id
 }
 
 // Worker copies the state of one worker; the zero Status if there is none.
 func (p *Pool) Worker(id string) Status {
-	for _, w := range p.workers {
-		if w.id == id {
-			return *w.status.Load()
-		}
+	if w := p.find(id); w != nil {
+		return *w.status.Load()
 	}
 	return Status{}
 }

@@ -13,12 +13,18 @@ import (
 
 // onStop is legal in every state.
 func (w *worker) onStop(r stopRequest) {
-	first := w.purpose != toStop
-	w.purpose = toStop
-	w.grace = r.grace
-	if w.stopAt.IsZero() {
-		w.stopAt = time.Now()
+	first := w.purpose == toServe
+	if first {
+		w.stop, w.stopAt = StopResult{}, time.Now()
 	}
+	if r.rest == nil {
+		w.purpose = toEnd
+	} else {
+		w.purpose = max(w.purpose, toRest)
+		w.resting = append(w.resting, r.rest)
+	}
+	w.grace = r.grace
+	w.endOrder(ErrStopped)
 	switch w.state {
 	case Starting, Ready:
 		w.end(r.grace, r.force, "stop")
@@ -44,8 +50,27 @@ func (w *worker) onStop(r stopRequest) {
 		w.process = nil
 		w.stop.Exit = "no process"
 		w.noteStop(w.opts.Registry.Remove(w.id))
-		w.move(Stopped, "stop")
+		w.rest("stop")
+	case Stopped:
+		if !w.lives() {
+			w.stop = StopResult{Worker: w.id, Exit: "no process"}
+		}
+		w.tellResting()
 	}
+}
+
+// rest is the end of a stop.
+func (w *worker) rest(reason string) {
+	w.move(Stopped, reason)
+	w.tellResting()
+	w.pool.calls.changed()
+}
+
+func (w *worker) tellResting() {
+	for _, waiter := range w.resting {
+		waiter <- w.stop
+	}
+	w.resting = nil
 }
 
 // end begins the ladder: TERM to the group, KILL after the grace time.
@@ -53,6 +78,7 @@ func (w *worker) end(grace time.Duration, force bool, reason string) {
 	w.pool.calls.remove(w.id)
 	w.stopTimers()
 	w.dropSlot()
+	w.client, w.recycling = nil, ""
 	w.move(Stopping, reason)
 	w.deadline = time.Now().Add(grace)
 	if force || grace < 0 {
@@ -74,7 +100,7 @@ func (w *worker) kill() {
 // after all, a worker that was not told to stop goes on from there.
 func (w *worker) onUnkillable() {
 	w.cancel()
-	if w.purpose == toStop {
+	if w.purpose != toServe {
 		w.leave()
 		return
 	}
@@ -90,7 +116,7 @@ func (w *worker) leave() {
 	w.stop.Exit = "not ended"
 	w.stop.Survivors = append(w.stop.Survivors, Survivor{PID: w.pid(), What: w.id + ": " + w.unkillable().Error()})
 	w.noteStop(w.unkillable())
-	w.move(Stopped, "left alone")
+	w.rest("left alone")
 }
 
 func (w *worker) unkillable() error {

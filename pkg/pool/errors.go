@@ -15,6 +15,8 @@ var (
 	ErrReadyTimeout = errors.New("not ready")
 	// ErrStopping: the pool takes no new calls.
 	ErrStopping = errors.New("the pool is stopping")
+	// ErrStopped: a worker was told to stop while it was to be restarted.
+	ErrStopped = errors.New("it was told to stop meanwhile")
 	// ErrNoWorker: no worker of that id, or none that could ever take the call.
 	ErrNoWorker = errors.New("no such worker")
 	// ErrNoneReady: every worker of the pool has failed.
@@ -47,6 +49,9 @@ func (e *CleanupTimeoutError) Error() string {
 	if holder == "" {
 		holder = "nobody that can be seen"
 	}
+	if e.After == 0 {
+		return fmt.Sprintf("port %d of %s was taken while it was not running: held by %s", e.Port, e.Worker, holder)
+	}
 	return fmt.Sprintf("cleanup_timeout: port %d of %s is not free after %v: held by %s", e.Port, e.Worker, e.After, holder)
 }
 
@@ -68,6 +73,8 @@ func (w *worker) newFailure(err error) *Failure {
 	switch {
 	case errors.As(err, &said):
 		f.Kind, f.Hint = said.Kind, said.Hint
+	case errors.Is(err, errHung):
+		f.Kind = "hung"
 	case errors.Is(err, ErrReadyTimeout):
 		f.Kind = "ready_timeout"
 	case errors.As(err, &held):

@@ -6,8 +6,17 @@ import "time"
 // of, except for requests, which speak of the slot.
 type (
 	stopRequest struct {
-		grace time.Duration // from TERM to KILL
-		force bool          // KILL at once
+		grace time.Duration     // from TERM to KILL
+		force bool              // KILL at once
+		rest  chan<- StopResult // not nil: the slot stays, and hears of the end here
+	}
+	restartRequest struct {
+		incarnation    uint64        // the process that is meant; 0: whichever it is
+		grace          time.Duration // from TERM to KILL
+		force          bool          // KILL at once
+		releaseTimeout time.Duration
+		cause          string           // of the Event that begins the restart
+		result         chan<- Restarted // buffered
 	}
 	turnCame    struct{ incarnation uint64 } // the worker may launch now
 	becameReady struct {
@@ -26,6 +35,16 @@ type (
 		left        []Survivor // what could not be ended
 		err         error      // why the resources are not free
 	}
+	healthTold struct {
+		incarnation uint64
+		asked       time.Time
+		err         error // nil: it answers
+		rss         uint64
+	}
+	recycleDue struct {
+		incarnation uint64
+		cause       string
+	}
 	timerRang struct {
 		incarnation uint64
 		what        timerKind
@@ -41,4 +60,6 @@ const (
 	killTimer    timerKind = "kill"
 	goneTimer    timerKind = "gone"
 	backoffTimer timerKind = "backoff"
+	healthTimer  timerKind = "health"
+	ttlTimer     timerKind = "ttl"
 )

@@ -290,6 +290,12 @@ func (c *child) DumpStacks() error {
 	return syscall.Kill(c.id.PID, syscall.SIGUSR1)
 }
 
+// RSS implements Process.
+func (c *child) RSS() (uint64, error) {
+	rss, _, err := procscan.Usage(c.id)
+	return rss, err
+}
+
 // EndGroup implements Process. The leader is gone, so the group's number is
 // safe only as long as the group is not empty: each member is checked and
 // signalled as a process of its own.

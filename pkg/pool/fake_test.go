@@ -29,7 +29,8 @@ type world struct {
 	taken     map[int]string // port → holder
 	events    []Event
 	processes []*fakeProcess
-	broken    []string // what must never happen, and did
+	broken    []string     // what must never happen, and did
+	silent    map[int]bool // ports on which no health RPC is answered
 }
 
 // behaviour is how a fake process lives.
@@ -45,13 +46,14 @@ type behaviour struct {
 	unkillable bool          // KILL does not end it either
 	closes     bool          // its ready channel ends without a word, while it lives on
 	diesOfUSR1 bool          // has not registered the signal that asks for its stacks
+	rss        uint64        // in bytes
 	keepsPort  time.Duration // how long its port stays taken after its end
 }
 
 func newWorld(t *testing.T, behave func(Spec) behaviour) *world {
 	return &world{
 		t: t, behave: behave, nextPID: 100, living: map[string]int{},
-		registry: map[string]Entry{}, taken: map[int]string{},
+		registry: map[string]Entry{}, taken: map[int]string{}, silent: map[int]bool{},
 	}
 }
 
@@ -60,7 +62,7 @@ func steady(Spec) behaviour { return behaviour{readyAfter: 10 * time.Millisecond
 func (w *world) options(workers int) Options {
 	return Options{
 		RunID: "test", Workers: workers, Launcher: w, Registry: w, Observer: w, Ports: w,
-		Connect: func(string, int) (Client, error) { return fakeClient{}, nil },
+		Connect: func(_ string, port int) (Client, error) { return fakeClient{world: w, port: port}, nil },
 	}
 }
 
@@ -173,6 +175,19 @@ func (w *world) Free(_ string, n int) ([]int, error) {
 		}
 	}
 	return ports, nil
+}
+
+// silence has the process on a port answer no health RPC, or answer again.
+func (w *world) silence(port int, silent bool) {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	w.silent[port] = silent
+}
+
+func (w *world) isSilent(port int) bool {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.silent[port]
 }
 
 func (w *world) hold(port int, holder string) {
@@ -292,6 +307,8 @@ func (p *fakeProcess) EndGroup(context.Context, time.Duration) ([]procscan.Ended
 	return nil, nil
 }
 
+func (p *fakeProcess) RSS() (uint64, error) { return p.rss, nil }
+
 func (p *fakeProcess) DumpStacks() error {
 	p.dumped = true
 	if p.diesOfUSR1 {
@@ -301,7 +318,11 @@ func (p *fakeProcess) DumpStacks() error {
 }
 
 // fakeClient's tools run on for a while when their caller leaves.
-type fakeClient struct{ runsOn time.Duration }
+type fakeClient struct {
+	runsOn time.Duration
+	world  *world
+	port   int
+}
 
 func (c fakeClient) AwaitIdle(ctx context.Context) {
 	select {
@@ -310,8 +331,15 @@ func (c fakeClient) AwaitIdle(ctx context.Context) {
 	}
 }
 
-func (fakeClient) Healthy(context.Context) error { return nil }
-func (fakeClient) Close()                        {}
+func (c fakeClient) Healthy(ctx context.Context) error {
+	if c.world == nil || !c.world.isSilent(c.port) {
+		return nil
+	}
+	<-ctx.Done()
+	return ctx.Err()
+}
+
+func (fakeClient) Close() {}
 
 func (fakeClient) Execute(ctx context.Context, call Call, _ func([]byte) error) ([]byte, error) {
 	if call.Tool == "wait" {

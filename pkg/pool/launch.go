@@ -13,22 +13,33 @@ import (
 
 // enterPending asks for a launch slot for the next incarnation.
 func (w *worker) enterPending(reason string) {
+	w.cancel()
+	w.stopTimers()
 	w.incarnation++
 	w.process, w.failure = nil, nil
 	w.move(Pending, reason)
-	ctx, cancel := context.WithCancel(context.Background())
-	w.cancel = cancel
+	ctx := w.newContext()
 	go func(incarnation uint64) {
-		if w.pool.acquireSlot(ctx) {
+		if take(ctx, w.pool.slots) {
 			w.send(turnCame{incarnation})
 		}
 	}(w.incarnation)
+}
+
+// newContext ends what runs for the slot, and is for what runs from now on.
+func (w *worker) newContext() context.Context {
+	w.cancel()
+	w.ctx, w.cancel = context.WithCancel(context.Background())
+	return w.ctx
 }
 
 // onTurn registers the slot, then launches its process: a crash in between
 // leaves an entry without a process, never a process without an entry.
 func (w *worker) onTurn() {
 	w.slot = true
+	if w.portIsTaken() {
+		return
+	}
 	w.startedAt = time.Now()
 	err := w.register(procscan.ID{})
 	if err == nil {
@@ -40,6 +51,9 @@ func (w *worker) onTurn() {
 		w.onStartFailure()
 		return
 	}
+	if w.order != nil {
+		w.order.launched = true
+	}
 	w.move(Starting, "launched")
 	w.watch()
 	if err := w.register(w.process.ID()); err != nil {
@@ -47,10 +61,31 @@ func (w *worker) onTurn() {
 	}
 }
 
+// portIsTaken notices before it costs a process that somebody has taken the
+// worker's port since it was free: while the worker was not running, mostly.
+func (w *worker) portIsTaken() bool {
+	if w.opts.LeaveResources {
+		return false
+	}
+	err := w.opts.Ports.Check(w.ctx, w.opts.Host, w.port)
+	if err == nil {
+		return false
+	}
+	w.dropSlot()
+	held := w.heldPort(w.ctx, 0, err)
+	if !w.begins() {
+		w.onBlocked(held)
+		return true
+	}
+	w.failure = w.newFailure(held)
+	w.failure.Kind = "port_in_use"
+	w.onStartFailure()
+	return true
+}
+
 // watch turns what happens to the process into events.
 func (w *worker) watch() {
-	ctx, cancel := context.WithCancel(context.Background())
-	w.cancel = cancel
+	ctx := w.newContext()
 	incarnation, process := w.incarnation, w.process
 	said := make(chan struct{})
 	go func() {
@@ -113,9 +148,13 @@ func (w *worker) onReady(e becameReady) {
 	w.stopTimers()
 	w.dropSlot()
 	w.readyAt = time.Now()
-	w.message, w.failure = "", nil
+	w.message, w.failure, w.served, w.client = "", nil, true, e.client
 	w.move(Ready, "answers")
-	w.pool.calls.add(w.id, e.client, w.process)
+	incarnation := w.incarnation
+	w.pool.calls.add(w.id, e.client, w.process, func() { w.send(recycleDue{incarnation, "max_calls"}) })
+	w.watchHealth()
+	w.limitAge()
+	w.endOrder(nil)
 }
 
 // onNotReady notes why the process will not serve, and ends it: it usually

@@ -29,7 +29,7 @@ type Options struct {
 
 	// HealthInterval is the pause between two health RPCs to a ready worker, and
 	// HealthTimeout how long it may go without an answer before it counts as hung;
-	// 5 s and 15 s. A negative interval: no health RPCs.
+	// 5 s and 15 s. A negative interval: no health RPCs, and no look at the memory.
 	HealthInterval, HealthTimeout time.Duration
 
 	// A ready worker is replaced, once its call has ended, when its process takes

@@ -45,8 +45,11 @@ type Process interface {
 	EndGroup(ctx context.Context, grace time.Duration) ([]procscan.Ended, error)
 	// Tail is the last output of the process, for an error message.
 	Tail() []string
-	// DumpStacks asks the process to write its stacks to its output.
+	// DumpStacks asks the process to write its stacks to its output. The error is
+	// errors.ErrUnsupported for one that would not understand.
 	DumpStacks() error
+	// RSS is the memory that the process takes, in bytes.
+	RSS() (uint64, error)
 }
 
 // Entry is what the registry keeps of a worker.
@@ -79,7 +82,8 @@ type Event struct {
 	Reason      string
 	// Cause is why a worker is restarted, in one of few words: "exit", the name
 	// of the signal that ended it, "start_failure", "blocked" for a port that was
-	// held, or a Kind of Failure that says more. Empty: this begins no restart.
+	// held, "request", "max_memory", "ttl", "max_calls", or a Kind of Failure that
+	// says more. Empty: this begins no restart.
 	Cause string
 }
 

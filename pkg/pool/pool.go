@@ -12,15 +12,18 @@ import (
 // Pool is a named set of identical workers.
 type Pool struct {
 	opts     Options
-	workers  []*worker
 	calls    *dispatcher
 	slots    chan struct{} // one value for each launch under way
+	rolling  chan struct{} // one value while workers are taken out of service in turn
+	scaling  chan struct{} // one value while the pool is made larger or smaller
 	begun    atomic.Bool   // Start was called, or Stop before it: workers run only once
 	started  atomic.Bool   // every worker has been ready once
 	stopping atomic.Bool   // nothing is launched any more
+	desired  atomic.Int64  // how many workers there are to be
 
-	mu   sync.Mutex    // guards note; nothing waits under it
-	note chan struct{} // closed and replaced at every change of state
+	mu      sync.Mutex    // guards all below; nothing waits under it
+	note    chan struct{} // closed and replaced at every change of state
+	workers []*worker     // replaced, never changed
 }
 
 // New makes a pool; nothing runs yet.
@@ -29,7 +32,11 @@ func New(opts Options) (*Pool, error) {
 	if err != nil {
 		return nil, err
 	}
-	p := &Pool{opts: opts, slots: make(chan struct{}, opts.LaunchAtOnce), note: make(chan struct{})}
+	p := &Pool{
+		opts: opts, slots: make(chan struct{}, opts.LaunchAtOnce),
+		rolling: make(chan struct{}, 1), scaling: make(chan struct{}, 1), note: make(chan struct{}),
+	}
+	p.desired.Store(int64(opts.Workers))
 	p.calls = newDispatcher(p)
 	for i := range opts.Workers {
 		p.workers = append(p.workers, newWorker(p, i))
@@ -52,16 +59,16 @@ func (p *Pool) Start(ctx context.Context) error {
 		p.abandon()
 		return err
 	}
-	for _, w := range p.workers {
+	for _, w := range p.all() {
 		go w.run()
 	}
 	for {
 		changed := p.changes()
-		failures, ready := p.progress()
+		failures, ready := outcome(p.all())
 		switch {
 		case len(failures) > 0:
 			return p.startError(changed)
-		case ready == len(p.workers):
+		case ready == p.opts.Workers:
 			p.started.Store(true)
 			return nil
 		case p.stopping.Load() && ctx.Err() == nil:
@@ -92,8 +99,8 @@ func (p *Pool) startError(changed <-chan struct{}) error {
 		}
 		break
 	}
-	failures, _ := p.progress()
-	return &StartError{Pool: p.opts.Name, Workers: len(p.workers), Failures: failures}
+	failures, _ := outcome(p.all())
+	return &StartError{Pool: p.opts.Name, Workers: p.opts.Workers, Failures: failures}
 }
 
 // starting says whether any worker is between its launch and its verdict.
@@ -109,7 +116,7 @@ func (p *Pool) starting() bool {
 
 // abandon marks workers as stopped that were never run.
 func (p *Pool) abandon() {
-	for _, w := range p.workers {
+	for _, w := range p.all() {
 		w.state = Stopped
 		w.stop = StopResult{Worker: w.id, Exit: "no process"}
 		w.publish()
@@ -117,35 +124,28 @@ func (p *Pool) abandon() {
 	}
 }
 
-func (p *Pool) progress() (failures []Failure, ready int) {
-	for _, s := range p.Status() {
-		switch {
-		case s.State == Ready:
-			ready++
-		case s.State == Failed:
-			failures = append(failures, *s.Failure)
-		}
-	}
-	return failures, ready
-}
-
 // choosePorts gives every worker its port for life.
 func (p *Pool) choosePorts(ctx context.Context) error {
-	ports := make([]int, len(p.workers))
+	return p.givePorts(ctx, p.all())
+}
+
+// givePorts chooses the ports of workers that do not run yet.
+func (p *Pool) givePorts(ctx context.Context, workers []*worker) error {
+	ports := make([]int, len(workers))
 	if p.opts.BasePort == 0 {
-		free, err := p.opts.Ports.Free(p.opts.Host, len(p.workers))
+		free, err := p.opts.Ports.Free(p.opts.Host, len(workers))
 		if err != nil {
 			return fmt.Errorf("cannot start pool %q: %w", p.opts.Name, err)
 		}
 		ports = free
 	}
 	var taken []TakenPort
-	for i, w := range p.workers {
+	for i, w := range workers {
 		w.port = ports[i]
 		if p.opts.BasePort == 0 {
 			continue
 		}
-		w.port = p.opts.BasePort + i
+		w.port = p.opts.BasePort + w.index
 		if err := p.opts.Ports.Check(ctx, p.opts.Host, w.port); err != nil {
 			taken = append(taken, TakenPort{Port: w.port, Holder: p.opts.Ports.Holder(ctx, p.opts.Host, w.port), Err: err})
 		}
@@ -158,11 +158,32 @@ func (p *Pool) choosePorts(ctx context.Context) error {
 
 // Status copies the state of every worker, in the order of their ids.
 func (p *Pool) Status() []Status {
-	all := make([]Status, len(p.workers))
-	for i, w := range p.workers {
+	workers := p.all()
+	all := make([]Status, len(workers))
+	for i, w := range workers {
 		all[i] = *w.status.Load()
 	}
 	return all
+}
+
+// Desired is how many workers the pool is to have.
+func (p *Pool) Desired() int { return int(p.desired.Load()) }
+
+// all are the pool's workers, in the order of their ids.
+func (p *Pool) all() []*worker {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return p.workers
+}
+
+// find returns nil when there is no worker of that id.
+func (p *Pool) find(id string) *worker {
+	for _, w := range p.all() {
+		if w.id == id {
+			return w
+		}
+	}
+	return nil
 }
 
 // StopOptions say how a pool is to be stopped.
@@ -177,7 +198,7 @@ type StopOptions struct {
 // process that lives on after KILL is waited for no longer than 5 s, and is a
 // survivor in the result.
 func (p *Pool) Stop(o StopOptions) []StopResult {
-	p.stopping.Store(true)
+	workers := p.closeDown()
 	p.calls.close()
 	if p.begun.CompareAndSwap(false, true) {
 		p.abandon()
@@ -186,18 +207,21 @@ func (p *Pool) Stop(o StopOptions) []StopResult {
 	if grace == 0 {
 		grace = p.opts.Grace
 	}
-	results := make([]StopResult, len(p.workers))
-	var wg sync.WaitGroup
-	for i, w := range p.workers {
-		wg.Go(func() {
-			results[i] = w.stopAndWait(stopRequest{grace: grace, force: o.Force})
-			if o.Result != nil {
-				o.Result(results[i])
-			}
-		})
-	}
-	wg.Wait()
-	return results
+	return each(workers, func(w *worker) StopResult {
+		r := w.stopAndWait(stopRequest{grace: grace, force: o.Force})
+		if o.Result != nil {
+			o.Result(r)
+		}
+		return r
+	})
+}
+
+// closeDown has nothing be launched any more, and no worker be added.
+func (p *Pool) closeDown() []*worker {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.stopping.Store(true)
+	return p.workers
 }
 
 func (w *worker) stopAndWait(r stopRequest) StopResult {
@@ -237,9 +261,10 @@ func (p *Pool) changed() {
 	p.note = make(chan struct{})
 }
 
-func (p *Pool) acquireSlot(ctx context.Context) bool {
+// take waits for a place in a channel of places; its holder takes it out again.
+func take(ctx context.Context, places chan struct{}) bool {
 	select {
-	case p.slots <- struct{}{}:
+	case places <- struct{}{}:
 		return true
 	case <-ctx.Done():
 		return false

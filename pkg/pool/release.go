@@ -12,18 +12,30 @@ import (
 func (w *worker) onExit() {
 	exit := w.process.Exit()
 	w.lastExit = exit.String()
+	if w.state == Stopped { // it was left alone, and has ended at last
+		w.process = nil
+		if err := w.opts.Registry.Remove(w.id); err != nil {
+			w.message = err.Error()
+		}
+		w.publish()
+		return
+	}
 	asked := w.state == Stopping
 	if w.state == Starting && w.failure == nil {
 		w.failure = w.newFailure(fmt.Errorf("it ended before it was ready: %s", exit))
 		w.message = w.failure.Reason
 	}
-	if w.state == Ready {
+	if w.state == Ready && w.failure == nil {
 		w.message = "ended unasked: " + w.lastExit
+	}
+	if w.order != nil {
+		w.order.gone = time.Now()
 	}
 	w.pool.calls.remove(w.id)
 	w.cancel()
 	w.stopTimers()
 	w.dropSlot()
+	w.client, w.recycling = nil, ""
 	w.stop.Exit = w.lastExit
 	w.move(Releasing, w.lastExit)
 	w.release(asked)
@@ -32,39 +44,50 @@ func (w *worker) onExit() {
 // release waits, off the worker's goroutine, for what outlives a process: the
 // rest of its group, its port, its registry entry.
 func (w *worker) release(asked bool) {
-	w.cancel()
-	ctx, cancel := context.WithCancel(context.Background())
-	w.cancel = cancel
+	ctx := w.newContext()
 	w.attempt++
 	grace := max(0, time.Until(w.deadline))
 	if !asked {
 		grace = 0 // these have lost their leader: nothing is left to wait for
 	}
+	patience := w.opts.ReleaseTimeout
+	if w.order != nil && w.order.releaseTimeout > 0 {
+		patience = w.order.releaseTimeout
+	}
 	go func(incarnation uint64, attempt int, process Process, failed bool) {
-		left, err := w.freeResources(ctx, process, grace)
+		left, err := w.freeResources(ctx, process, grace, patience)
 		var output []string
-		if failed {
+		if failed && process != nil {
 			output = process.Tail()
 		}
 		w.send(released{incarnation, attempt, output, left, err})
 	}(w.incarnation, w.attempt, w.process, w.failure != nil)
 }
 
-func (w *worker) freeResources(ctx context.Context, process Process, grace time.Duration) ([]Survivor, error) {
-	ended, err := process.EndGroup(ctx, grace)
-	left := survivorsOf(ended, "in the group of "+w.id)
-	if err != nil {
-		return left, err
+func (w *worker) freeResources(ctx context.Context, process Process, grace, patience time.Duration) ([]Survivor, error) {
+	var left []Survivor
+	if process != nil {
+		ended, err := process.EndGroup(ctx, grace)
+		left = survivorsOf(ended, "in the group of "+w.id)
+		if err != nil {
+			return left, err
+		}
 	}
-	limited, cancel := context.WithTimeout(ctx, w.opts.ReleaseTimeout)
-	defer cancel()
-	if err := w.opts.Ports.WaitFree(limited, w.opts.Host, w.port); err != nil {
-		return left, &CleanupTimeoutError{
-			Worker: w.id, Port: w.port, After: w.opts.ReleaseTimeout,
-			Holder: w.opts.Ports.Holder(ctx, w.opts.Host, w.port), Err: err,
+	if !w.opts.LeaveResources {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		if err := w.opts.Ports.WaitFree(limited, w.opts.Host, w.port); err != nil {
+			return left, w.heldPort(ctx, patience, err)
 		}
 	}
 	return left, w.opts.Registry.Remove(w.id)
+}
+
+// heldPort says who holds the worker's port.
+func (w *worker) heldPort(ctx context.Context, after time.Duration, err error) error {
+	return &CleanupTimeoutError{
+		Worker: w.id, Port: w.port, After: after, Holder: w.opts.Ports.Holder(ctx, w.opts.Host, w.port), Err: err,
+	}
 }
 
 // onReleased goes on to what the worker is for.
@@ -76,13 +99,16 @@ func (w *worker) onReleased(e released) {
 		w.failure = &failure
 	}
 	switch {
-	case w.purpose == toStop:
+	case w.purpose != toServe:
 		w.noteStop(e.err)
-		w.move(Stopped, "released")
-	case e.err != nil && !w.pool.started.Load():
+		w.rest("released")
+	case e.err != nil && w.begins():
 		w.onHeld(e.err)
 	case e.err != nil:
 		w.onBlocked(e.err)
+	case w.order != nil && !w.order.launched:
+		w.order.released = time.Now()
+		w.enterPending(w.order.cause)
 	case w.state == Blocked:
 		w.restarts++
 		w.enterPending("port is free")
@@ -106,9 +132,14 @@ func (w *worker) onHeld(err error) {
 // nothing in the kernel tells when a port of another process comes free.
 func (w *worker) onBlocked(err error) {
 	w.message = err.Error()
-	w.move(Blocked, w.message)
-	ctx, cancel := context.WithCancel(context.Background())
-	w.cancel = cancel
+	w.endOrder(err)
+	if w.state == Blocked {
+		w.publish() // the message
+	} else {
+		w.move(Blocked, w.message)
+	}
+	ctx := w.newContext()
+	w.attempt++
 	go func(incarnation uint64, attempt int) {
 		if w.opts.Ports.WaitFree(ctx, w.opts.Host, w.port) == nil {
 			w.send(released{incarnation: incarnation, attempt: attempt})

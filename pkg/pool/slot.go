@@ -1,6 +1,7 @@
 package pool
 
 import (
+	"slices"
 	"time"
 
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
@@ -32,11 +33,13 @@ func (w *worker) move(to State, reason string) {
 // cause says why a move to this state begins a restart; "" when it does not.
 func (w *worker) cause(to State) string {
 	switch {
+	case to == Pending && w.order != nil:
+		return w.order.cause
 	case w.state == Blocked && to == Pending:
 		return "blocked"
 	case to != Backoff:
 		return ""
-	case w.failure != nil && (w.failure.Kind == "ready_timeout" || w.failure.Kind == "cleanup_timeout"):
+	case w.failure != nil && slices.Contains([]string{"ready_timeout", "cleanup_timeout", "hung"}, w.failure.Kind):
 		return w.failure.Kind
 	case w.failure != nil:
 		return "start_failure"

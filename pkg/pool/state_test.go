@@ -47,7 +47,7 @@ func TestEveryPairOfMoves(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			slot := p.workers[0]
+			slot := p.all()[0]
 			slot.state, slot.incarnation = from, 2
 			slot.move(to, "test")
 			switch moved := slot.state == to && len(w.events) == 1; {

@@ -111,7 +111,7 @@ func TestLateTimerDoesNotKill(t *testing.T) {
 		time.Sleep(999 * time.Millisecond)
 		go func() {
 			synctest.Wait()
-			p.workers[0].send(timerRang{1, silentTimer}) // rang as the stop came
+			p.all()[0].send(timerRang{1, silentTimer}) // rang as the stop came
 		}()
 		if r := p.Stop(StopOptions{})[0]; r.Signal != "TERM" || r.Exit != "exit 0" {
 			t.Errorf("got %+v, want it ended by TERM", r)

@@ -9,12 +9,13 @@ import (
 	"github.com/cenkalti/backoff/v5"
 )
 
-// purpose is what a worker goes on to once its resources are released.
+// purpose is what a slot is for.
 type purpose int
 
 const (
-	toRestart purpose = iota // another process in the slot
-	toStop                   // nothing more
+	toServe purpose = iota // to have a process that serves
+	toRest                 // to be empty until it is restarted
+	toEnd                  // nothing more
 )
 
 // worker is one slot. Everything below inbox belongs to the goroutine in run.
@@ -33,7 +34,11 @@ type worker struct {
 	port        int
 	process     Process
 	timers      []*time.Timer
-	cancel      context.CancelFunc // ends what runs for this incarnation
+	ctx         context.Context // of what runs for this incarnation
+	cancel      context.CancelFunc
+	client      Client    // while ready
+	silentSince time.Time // zero: the last health RPC was answered
+	recycling   string    // why it is to be replaced once its call has ended; "" when it is not
 	readyAt     time.Time
 	startedAt   time.Time
 	restarts    int
@@ -44,11 +49,14 @@ type worker struct {
 	lastExit    string
 	message     string
 	failure     *Failure
+	order       *order // the restart that was asked for; nil: none
 	stop        StopResult
 	stopAt      time.Time
-	slot        bool // holds one of the pool's launch slots
-	attempt     int  // at releasing, for this incarnation
-	moves       int  // to other ports, when a free one was taken meanwhile
+	resting     []chan<- StopResult // who waits for the slot to be empty
+	served      bool                // it was ready once
+	slot        bool                // holds one of the pool's launch slots
+	attempt     int                 // at releasing, for this incarnation
+	moves       int                 // to other ports, when a free one was taken meanwhile
 }
 
 func newWorker(p *Pool, index int) *worker {
@@ -58,7 +66,7 @@ func newWorker(p *Pool, index int) *worker {
 	w := &worker{
 		id: WorkerID(p.opts.Name, index), index: index, opts: p.opts, pool: p,
 		inbox: make(chan any, 8), done: make(chan struct{}),
-		state: Pending, pause: pause, grace: p.opts.Grace, cancel: func() {},
+		state: Pending, pause: pause, grace: p.opts.Grace, ctx: context.Background(), cancel: func() {},
 	}
 	w.publish()
 	return w
@@ -68,7 +76,7 @@ func newWorker(p *Pool, index int) *worker {
 func (w *worker) run() {
 	defer close(w.done)
 	w.enterPending("start")
-	for w.state != Stopped {
+	for w.state != Stopped || w.purpose != toEnd {
 		w.handle(<-w.inbox)
 	}
 }
@@ -87,6 +95,8 @@ func (w *worker) handle(event any) {
 	switch e := event.(type) {
 	case stopRequest:
 		w.onStop(e)
+	case restartRequest:
+		w.onRestart(e)
 	case turnCame:
 		if w.current(e.incarnation, Pending) && !w.pool.stopping.Load() {
 			w.onTurn()
@@ -109,6 +119,14 @@ func (w *worker) handle(event any) {
 		if e.attempt == w.attempt && (w.current(e.incarnation, Releasing) || w.current(e.incarnation, Blocked)) {
 			w.onReleased(e)
 		}
+	case healthTold:
+		if w.current(e.incarnation, Ready) {
+			w.onHealth(e)
+		}
+	case recycleDue:
+		if w.current(e.incarnation, Ready) {
+			w.recycle(e.cause)
+		}
 	case timerRang:
 		if e.incarnation == w.incarnation {
 			w.onTimer(e.what)
@@ -126,6 +144,12 @@ func (w *worker) onTimer(what timerKind) {
 		w.onReadyTimeout()
 	case what == stacksTimer && w.state == Starting:
 		w.fail(w.readyTimeout())
+	case what == stacksTimer && w.state == Ready:
+		w.end(w.opts.Grace, false, w.message)
+	case what == healthTimer && w.state == Ready:
+		w.askHealth(w.opts.HealthTimeout)
+	case what == ttlTimer && w.state == Ready:
+		w.recycle("ttl")
 	case what == silentTimer && w.state == Starting:
 		w.fail(errors.New("its ready channel closed, but it did not end"))
 	case what == killTimer && w.state == Stopping:

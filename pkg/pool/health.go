@@ -1,0 +1,80 @@
+package pool
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"math/rand/v2"
+	"time"
+)
+
+// Whether a worker that is ready still answers.
+
+// recheck is the pause after a health RPC that failed at once, and the time that
+// a worker has for the last one before it counts as hung: the supervisor itself
+// may have been frozen, and a deadline passed that nobody missed.
+const recheck = time.Second
+
+// watchHealth begins somewhere within the interval, so that the workers of a
+// pool, which become ready together, are not asked together.
+func (w *worker) watchHealth() {
+	w.silentSince = time.Time{}
+	if interval := w.opts.HealthInterval; interval > 0 {
+		w.setTimer(healthTimer, interval/2+rand.N(interval/2+1))
+	}
+}
+
+// askHealth sends one health RPC, and measures the process on the way.
+func (w *worker) askHealth(patience time.Duration) {
+	ctx, incarnation, client, process := w.ctx, w.incarnation, w.client, w.process
+	asked := time.Now()
+	go func() {
+		limited, cancel := context.WithTimeout(ctx, patience)
+		defer cancel()
+		err := client.Healthy(limited)
+		told := healthTold{incarnation: incarnation, asked: asked, err: err}
+		if w.opts.MaxMemory > 0 {
+			told.rss, _ = process.RSS() // one that has just ended takes none
+		}
+		w.send(told)
+	}()
+}
+
+func (w *worker) onHealth(e healthTold) {
+	if e.err == nil {
+		w.silentSince = time.Time{}
+		if w.opts.MaxMemory > 0 && e.rss > w.opts.MaxMemory {
+			w.recycle("max_memory")
+		}
+		w.setTimer(healthTimer, w.opts.HealthInterval)
+		return
+	}
+	if w.silentSince.IsZero() {
+		w.silentSince = e.asked
+	}
+	left := w.opts.HealthTimeout - time.Since(w.silentSince)
+	switch {
+	case left > 0:
+		w.setTimer(healthTimer, min(left, recheck))
+	case time.Since(e.asked) > recheck:
+		w.askHealth(recheck)
+	default:
+		w.onHung(e.err)
+	}
+}
+
+// onHung ends a process that does not answer, once it has written to its log
+// where it hangs.
+func (w *worker) onHung(err error) {
+	w.failure = w.newFailure(fmt.Errorf("%w: no answer to the health RPC for %v: %w", errHung, time.Since(w.silentSince).Round(time.Millisecond), err))
+	w.message = w.failure.Reason
+	w.pool.calls.remove(w.id)
+	if err := w.process.DumpStacks(); err != nil {
+		w.end(w.opts.Grace, false, w.message)
+		return
+	}
+	w.publish()
+	w.setTimer(stacksTimer, 200*time.Millisecond)
+}
+
+var errHung = errors.New("it hangs")
