@@ -2,6 +2,7 @@ package pool
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"time"
 )
@@ -77,7 +78,8 @@ func (w *worker) freeResources(ctx context.Context, process Process, grace, pati
 		limited, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		if err := w.opts.Ports.WaitFree(limited, w.opts.Host, w.port); err != nil {
-			return left, w.heldPort(ctx, patience, err)
+			// The port is somebody else's matter: of the worker nothing is left.
+			return left, errors.Join(w.heldPort(ctx, patience, err), w.opts.Registry.Remove(w.id))
 		}
 	}
 	return left, w.opts.Registry.Remove(w.id)

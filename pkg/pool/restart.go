@@ -182,7 +182,7 @@ func (w *worker) onRestart(r restartRequest) {
 	if w.lives() {
 		w.order.oldPID = w.pid()
 	}
-	w.purpose = toServe
+	w.purpose, w.message = toServe, ""
 	switch w.state {
 	case Starting, Ready:
 		w.end(r.grace, r.force, r.cause)

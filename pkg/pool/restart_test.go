@@ -33,7 +33,7 @@ func restartOne(t *testing.T, p *Pool, worker string) Restarted {
 
 func TestRestartTimesEachPhase(t *testing.T) {
 	behave := func(Spec) behaviour {
-		return behaviour{readyAfter: 10 * time.Millisecond, stopTakes: 3 * time.Second, keepsPort: time.Second}
+		return behaviour{readyAfter: 10 * time.Millisecond, stopTakes: 3 * time.Second, keepsPort: time.Second - time.Microsecond}
 	}
 	inBubble(t, behave, func(t *testing.T, w *world) {
 		p := startPool(t, w.options(3))
