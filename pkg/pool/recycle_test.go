@@ -12,8 +12,8 @@ func TestRecycling(t *testing.T) {
 		set func(*Options)
 		do  func(*testing.T, *Pool, *world)
 	}{
-		"ttl":        {func(o *Options) { o.TTL = time.Hour }, func(*testing.T, *Pool, *world) { time.Sleep(67 * time.Minute) }},
-		"max_memory": {func(o *Options) { o.MaxMemory = 1 << 20 }, func(*testing.T, *Pool, *world) { time.Sleep(time.Minute) }},
+		"ttl":        {func(o *Options) { o.TTL = time.Hour }, func(*testing.T, *Pool, *world) { time.Sleep(68 * time.Minute) }},
+		"max_memory": {func(o *Options) { o.MaxMemory = 1 << 20 }, func(*testing.T, *Pool, *world) { time.Sleep(2 * time.Minute) }},
 		"max_calls": {func(o *Options) { o.MaxCalls = 3 }, func(t *testing.T, p *Pool, _ *world) {
 			for _, worker := range []string{"default-0", "default-1", "default-2"} {
 				for range 3 {
@@ -22,16 +22,16 @@ func TestRecycling(t *testing.T) {
 					}
 				}
 			}
-			time.Sleep(time.Second)
+			time.Sleep(2 * time.Minute)
 		}},
 	}
 	for cause, c := range cases {
 		t.Run(cause, func(t *testing.T) {
 			behave := func(s Spec) behaviour {
 				if s.Incarnation == 1 {
-					return behaviour{rss: 2 << 20}
+					return behaviour{rss: 2 << 20, readyAfter: 10 * time.Millisecond}
 				}
-				return behaviour{rss: 1 << 20}
+				return behaviour{rss: 1 << 20, readyAfter: 20 * time.Second}
 			}
 			inBubble(t, behave, func(t *testing.T, w *world) {
 				o := w.options(3)

@@ -139,6 +139,10 @@ func TestRestartInEveryState(t *testing.T) {
 				time.Sleep(time.Second)
 			}
 			reach(t, p, Failed)
+			restartOne(t, p, "default-0")
+			w.process("default-0").end(Exit{Code: 1})
+			time.Sleep(time.Second)
+			reach(t, p, Ready) // its budget is whole again
 			restart(t, p)
 		})
 	})
@@ -352,16 +356,16 @@ func TestRollingLimits(t *testing.T) {
 	}
 }
 
-// Two who restart all do so one after the other: together they would take more
+// Two who restart several do so one after the other: together they would take more
 // out of service than either may.
 func TestRollingRestartsTakeTurns(t *testing.T) {
 	inBubble(t, steady, func(t *testing.T, w *world) {
 		p := startPool(t, w.options(4))
 		begun := len(w.events)
 		done := make(chan error, 2)
-		for range 2 {
+		for _, workers := range [][]string{{"default-0", "default-1"}, {"default-2", "default-3"}} {
 			go func() {
-				_, err := p.Restart(t.Context(), RestartOptions{Rolling: 1})
+				_, err := p.Restart(t.Context(), RestartOptions{Rolling: 1, Workers: workers})
 				done <- err
 			}()
 		}
