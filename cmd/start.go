@@ -6,12 +6,10 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"strings"
 	"time"
 
 	"github.com/adrg/xdg"
 	"github.com/spf13/cobra"
-	"github.com/spf13/pflag"
 
 	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/control"
@@ -43,69 +41,36 @@ of these that says something counts.
 
 The first start makes a Python environment in the user's cache. To use your own,
 with grpcio, grpcio-health-checking and protobuf in it, name it with --python or
-activate it.`,
+activate it.
+
+Any gRPC server can be a worker in place of an adapter: --command. Its words are
+split as a shell does it, but no shell runs it; a list of words in the file needs
+no quotes. In each word, {port}, {host}, {worker}, {run_id} and {pool} stand for the
+worker's own; a server may as well read its port from SNAKEPIT_PORT. --ready says
+how it is known that it serves: health (it answers the gRPC health service), tcp
+(its port accepts connections), or log:REGEX (a line of its output matches). A run
+of such pools alone needs no Python.
+
+Sizes are 512MB (millions of bytes) or 512MiB (1024 × 1024 bytes).`,
 		Example: `  snakepit start --workers 8
   snakepit start --workers 8 --detach --run-id demo
   snakepit start --adapter hello:Hello --workers 2
+  snakepit start --command 'python server.py --port {port}' --ready tcp
+  snakepit start --max-restarts 10/1m --max-memory 512MB --ttl 1h
   snakepit start --config snakepit.yaml -d`,
 		Args: cobra.NoArgs,
 	}
 	flags := c.Flags()
 	flags.BoolVarP(&o.detach, "detach", "d", false, "return once every worker is ready, and leave the run in the background")
 	flags.StringVar(&o.file, "config", "", "YAML file with the settings of the run and its pools")
-	setting := func(name, kind string, value any, usage string) {
-		flags.Var(&settingFlag{text: fmt.Sprint(value), kind: kind}, name, usage)
-	}
-	setting("workers", "int", config.DefaultWorkers, "how many workers the pool has")
-	setting("pool", "name", config.DefaultPool, "the pool that --workers, --adapter and --base-port are about")
-	setting("adapter", "module:Class", config.DefaultAdapter, "the workers' tools")
-	flags.StringArray("python-path", nil, "directory to import adapters from; may be repeated (default: the working directory)")
-	setting("python", "path", "", "Python interpreter of the workers (default: the active virtual environment, else a managed one)")
-	setting("base-port", "port", "", "port of the first worker, the others follow (default: free ports)")
-	setting("host", "address", config.DefaultHost, "address that the workers bind")
-	setting("run-id", "name", "", "name of the run (default: a random one)")
-	setting("ready-timeout", "duration", config.DefaultReadyTimeout, "how long a worker may take to become ready")
-	setting("grace", "duration", config.DefaultGrace, "how long a worker may take to end after SIGTERM before it is killed")
-	setting("metrics", "address", "", "serve Prometheus metrics at host:port, path /metrics; port 0 takes a free one (default: not served)")
-	setting("log-format", joinOr([]string{config.LogText, config.LogJSON}), config.LogText, "form of supervisor.log, and of standard error in the foreground")
-	setting("orphans", joinOr([]string{config.OrphansKill, config.OrphansWarn, config.OrphansIgnore}), config.DefaultOrphans,
-		"what to do with processes that dead runs have left")
-	setting("emergency-cleanup", joinOr([]string{config.CleanupKill, config.CleanupReport, config.CleanupOff}), config.DefaultCleanup,
-		"what the guard does with processes that should not be there any more; off: there is no guard")
+	addRunSettings(flags)
+	addPoolSettings(flags)
 	o.output = addOutput(c, "table", "json")
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		o.flags = givenFlags(flags)
 		return o.run(c.Context())
 	}
 	return c
-}
-
-// settingFlag keeps a setting as text: it is checked together with those of the
-// file and the environment, with the same words.
-type settingFlag struct{ text, kind string }
-
-func (f *settingFlag) String() string { return f.text }
-func (f *settingFlag) Type() string   { return f.kind }
-
-func (f *settingFlag) Set(text string) error {
-	f.text = text
-	return nil
-}
-
-// givenFlags are the settings that the command line has, as text.
-func givenFlags(flags *pflag.FlagSet) map[string]string {
-	given := map[string]string{}
-	for _, name := range config.FlagNames() {
-		f := flags.Lookup(name)
-		if f == nil || !f.Changed {
-			continue
-		}
-		given[name] = f.Value.String()
-		if list, ok := f.Value.(pflag.SliceValue); ok {
-			given[name] = strings.Join(list.GetSlice(), string(os.PathListSeparator))
-		}
-	}
-	return given
 }
 
 func (o *startOptions) run(ctx context.Context) error {
@@ -136,20 +101,28 @@ func (o *startOptions) prepare(ctx context.Context) (supervisor.Handoff, error) 
 	if err != nil {
 		return h, err
 	}
-	say := o.speaker(h.Config)
+	if !h.Config.NeedsPython() {
+		return h, nil
+	}
+	h.Python, err = o.findPython(ctx, h.Config)
+	return h, err
+}
+
+func (o *startOptions) findPython(ctx context.Context, c config.Config) (pyenv.Environment, error) {
+	say := o.speaker(c)
 	ctx, cancel := interruptible(ctx)
 	defer cancel()
-	h.Python, err = pyenv.Resolve(ctx, pyenv.Options{
-		Python: h.Config.Python, VirtualEnv: o.env.Getenv("VIRTUAL_ENV"), CacheDir: cacheRoot(), Path: o.env.Getenv("PATH"),
+	python, err := pyenv.Resolve(ctx, pyenv.Options{
+		Python: c.Python, VirtualEnv: o.env.Getenv("VIRTUAL_ENV"), CacheDir: cacheRoot(), Path: o.env.Getenv("PATH"),
 		Progress: say,
 	})
 	if err != nil && ctx.Err() != nil {
-		return h, failf(exitFailed, "start again: what is half made is made anew", "cannot start: interrupted")
+		return python, failf(exitFailed, "start again: what is half made is made anew", "cannot start: interrupted")
 	}
-	if h.Python.Notice != "" {
-		say(h.Python.Notice)
+	if python.Notice != "" {
+		say(python.Notice)
 	}
-	return h, err
+	return python, err
 }
 
 // runtimeDir is $XDG_RUNTIME_DIR; empty when the system gives none.

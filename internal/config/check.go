@@ -19,9 +19,11 @@ const (
 )
 
 // reservedEnv belongs to the supervisor: the run marker, by which leftover
-// workers are found, and the worker's own channels. A pool that changed one of
-// them would make its workers unmanageable.
-var reservedEnv = []string{"SNAKEPIT_RUN_ID", "SNAKEPIT_WORKER_ID", "SNAKEPIT_READY_FD", "SNAKEPIT_LIFELINE_FD"}
+// workers are found, the worker's own channels, and its port. A pool that changed
+// one of them would make its workers unmanageable.
+var reservedEnv = []string{
+	"SNAKEPIT_RUN_ID", "SNAKEPIT_WORKER_ID", "SNAKEPIT_RUN_KEY", "SNAKEPIT_READY_FD", "SNAKEPIT_LIFELINE_FD", "SNAKEPIT_PORT",
+}
 
 var (
 	runIDPattern    = regexp.MustCompile(`^[a-z0-9][a-z0-9_-]{0,63}$`)
@@ -91,6 +93,10 @@ func checkOrphans(text string) *fault {
 
 func checkCleanup(text string) *fault {
 	return checkChoice(text, CleanupKill, CleanupReport, CleanupOff)
+}
+
+func checkResources(text string) *fault {
+	return checkChoice(text, ResourcesWait, ResourcesOff)
 }
 
 func checkLogFormat(text string) *fault {

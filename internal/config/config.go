@@ -3,8 +3,8 @@ package config
 import (
 	"crypto/rand"
 	"encoding/base32"
-	"encoding/json"
 	"fmt"
+	"slices"
 	"strconv"
 	"strings"
 	"time"
@@ -21,6 +21,17 @@ const (
 	DefaultGrace        = 5 * time.Second
 	DefaultOrphans      = OrphansKill
 	DefaultCleanup      = CleanupKill
+	DefaultResources    = ResourcesWait
+	DefaultReady        = ReadyHealth // of a command
+
+	DefaultReleaseTimeout = 2 * time.Second
+	DefaultHealthInterval = 5 * time.Second
+	DefaultHealthTimeout  = 15 * time.Second
+
+	// The restart intensity of OTP's supervisors is a count in a window, too;
+	// theirs is 1 in 5 s.
+	DefaultMaxRestarts   = 3
+	DefaultRestartWindow = 5 * time.Second
 )
 
 // What a start does with the orphans of dead runs.
@@ -37,6 +48,20 @@ const (
 	CleanupOff    = "off"    // there is no guard
 )
 
+// What a restart does about the resources of the process before.
+const (
+	ResourcesWait = "wait" // wait until its group, port and registry entry are free
+	ResourcesOff  = "off"  // launch at once
+)
+
+// How it is known that a command's process is ready. The third way, ReadyLog, is
+// followed by a regular expression (https://pkg.go.dev/regexp/syntax).
+const (
+	ReadyHealth = "health" // grpc.health.v1 answers SERVING on its port
+	ReadyTCP    = "tcp"    // its port accepts connections
+	ReadyLog    = "log:"   // a line of its output matches
+)
+
 // How logs are written.
 const (
 	LogText = "text" // for people
@@ -45,7 +70,7 @@ const (
 
 // Config is a run, checked and complete. As JSON it is handed to the detached
 // supervisor and stored in the run's record; durations are Go duration strings
-// there ("30s").
+// there ("30s"), and the limit of restarts is "3/5s".
 type Config struct {
 	RunID string `json:"run_id"`
 	// Python is the interpreter to use: a name to look up on PATH or an
@@ -59,10 +84,24 @@ type Config struct {
 	ReadyTimeout time.Duration `json:"-"`
 	// Grace is how long a worker may take to end after SIGTERM.
 	Grace time.Duration `json:"-"`
+	// ReleaseTimeout is how long a port may take to come free after its process
+	// has ended.
+	ReleaseTimeout time.Duration `json:"-"`
+	// More than MaxRestarts within RestartWindow and a worker is given up. Zero:
+	// at the first crash.
+	MaxRestarts   int           `json:"-"`
+	RestartWindow time.Duration `json:"-"`
+	// HealthInterval is the pause between two health checks of a ready worker;
+	// zero means none. HealthTimeout is how long it may go without an answer, and
+	// is longer than the interval.
+	HealthInterval time.Duration `json:"-"`
+	HealthTimeout  time.Duration `json:"-"`
 	// Orphans is what the start does with the orphans of dead runs.
 	Orphans string `json:"orphans"`
 	// EmergencyCleanup is what the guard does.
 	EmergencyCleanup string `json:"emergency_cleanup"`
+	// ResourceCleanup is what a restart does about the process before.
+	ResourceCleanup string `json:"resource_cleanup"`
 	// Metrics is where Prometheus metrics are served, as host:port; port 0 is any
 	// that is free. Empty: nowhere.
 	Metrics string `json:"metrics,omitempty"`
@@ -76,46 +115,30 @@ type Config struct {
 type Pool struct {
 	Name    string `json:"name"`
 	Workers int    `json:"workers"`
-	// Adapter is "module:Class".
-	Adapter string `json:"adapter"`
+	// Adapter is "module:Class". Empty: the pool has a command.
+	Adapter string `json:"adapter,omitempty"`
+	// Command is the words of a command line that is a gRPC server, with
+	// placeholders (see Placeholders). Empty: the pool has an adapter.
+	Command []string `json:"command,omitempty"`
+	// Ready is how it is known that the command's process is ready: ReadyHealth,
+	// ReadyTCP, or ReadyLog and a regular expression. Empty without a command.
+	Ready string `json:"ready,omitempty"`
 	// BasePort is the first worker's port; the others follow it. Zero: every
 	// worker gets a free ephemeral port.
 	BasePort int `json:"base_port"`
+	// A worker is replaced when its process takes more than MaxMemory bytes, is
+	// older than TTL, or has run MaxCalls calls. Zero: never.
+	MaxMemory uint64        `json:"max_memory_bytes,omitempty"`
+	TTL       time.Duration `json:"-"`
+	MaxCalls  int           `json:"max_calls,omitempty"`
 	// Env is added to the environment of every worker of the pool.
 	Env map[string]string `json:"env,omitempty"`
 }
 
-// jsonConfig adds the durations as text to the fields that need no translation.
-type jsonConfig struct {
-	plainConfig
-	ReadyTimeout string `json:"ready_timeout"`
-	Grace        string `json:"grace"`
-}
-
-type plainConfig Config
-
-// MarshalJSON writes the durations as Go duration strings.
-func (c Config) MarshalJSON() ([]byte, error) {
-	return json.Marshal(jsonConfig{plainConfig(c), c.ReadyTimeout.String(), c.Grace.String()})
-}
-
-// UnmarshalJSON reads what MarshalJSON wrote. It checks no rule: see Validate.
-func (c *Config) UnmarshalJSON(data []byte) error {
-	var in jsonConfig
-	if err := json.Unmarshal(data, &in); err != nil {
-		return fmt.Errorf("cannot read a configuration: %w", err)
-	}
-	ready, err := time.ParseDuration(in.ReadyTimeout)
-	if err != nil {
-		return fmt.Errorf("cannot read ready_timeout: %w", err)
-	}
-	grace, err := time.ParseDuration(in.Grace)
-	if err != nil {
-		return fmt.Errorf("cannot read grace: %w", err)
-	}
-	*c = Config(in.plainConfig)
-	c.ReadyTimeout, c.Grace = ready, grace
-	return nil
+// NeedsPython says whether a pool has an adapter: a command brings its own
+// interpreter, if it needs one.
+func (c Config) NeedsPython() bool {
+	return slices.ContainsFunc(c.Pools, func(p Pool) bool { return len(p.Command) == 0 })
 }
 
 // WorkerID returns the id of a worker's slot: "default-0" for the first worker

@@ -34,6 +34,14 @@ func TestDocumentErrors(t *testing.T) {
 		"feature at the top":    {"emergency_cleanup: kill", "f.yaml:1:1: unknown key emergency_cleanup"},
 		"setting as a feature":  {"features: {orphans: kill}", "f.yaml:1:12: unknown key orphans"},
 		"unknown feature value": {"features: {emergency_cleanup: maybe}", "emergency_cleanup maybe in f.yaml:1:31: it is none of kill, report, off"},
+		"number as a limit":     {"max_restarts: 3", "f.yaml:1:15: max_restarts must be text"},
+		"size without a unit":   {"pools: {a: {max_memory: 512}}", "max_memory 512 in f.yaml:1:25: a size needs a unit"},
+		"fraction as a size":    {"pools: {a: {max_memory: 1.5}}", "f.yaml:1:25: max_memory must be a size such as 512MB"},
+		"mapping for a command": {"pools: {a: {command: {a: b}}}", "f.yaml:1:22: command must be a command, or the list of its words"},
+		"number for a command":  {"pools: {a: {command: 3}}", "f.yaml:1:22: command must be a command, or the list of its words"},
+		"no words":              {"pools: {a: {command: []}}", `command "" in f.yaml:1:22: it names no program`},
+		"braces as a word":      {"pools: {a: {command: [server, {port}]}}", "f.yaml:1:31: a word of command must be text or a number"},
+		"list for ready":        {"pools: {a: {ready: [tcp]}}", "f.yaml:1:20: ready must be text"},
 		"number for orphans":    {"orphans: 1", "f.yaml:1:10: orphans must be text"},
 		"list for pools":        {"pools:\n  - a", "f.yaml:2:3: pools must be a mapping"},
 		"text for a pool":       {"pools: {a: b}", "f.yaml:1:12: a pool must be a mapping"},
@@ -79,9 +87,9 @@ func TestDocumentErrors(t *testing.T) {
 
 func TestDocumentUnknownKeyHint(t *testing.T) {
 	for text, want := range map[string]string{
-		"x: 1":               "Known here: features, grace, host, log_format, metrics, orphans, pools, python, python_path, ready_timeout, run_id.",
-		"features: {x: 1}":   "Known here: emergency_cleanup.",
-		"pools: {a: {x: 1}}": "Known here: adapter, base_port, env, workers.",
+		"x: 1":               "Known here: features, grace, health_interval, health_timeout, host, log_format, max_restarts, metrics, orphans, pools, python, python_path, ready_timeout, release_timeout, run_id.",
+		"features: {x: 1}":   "Known here: emergency_cleanup, resource_cleanup.",
+		"pools: {a: {x: 1}}": "Known here: adapter, base_port, command, env, max_calls, max_memory, ready, ttl, workers.",
 	} {
 		_, err := parseDocument("f.yaml", []byte(text))
 		var e *Error
@@ -150,7 +158,9 @@ func resolveText(text string) (Config, error) {
 
 func FuzzDocument(f *testing.F) {
 	for _, seed := range []string{
-		"", "run_id: demo\npython: p\npython_path: [/]\norphans: warn\nfeatures: {emergency_cleanup: off}\nhost: ::1\nready_timeout: 30s\ngrace: 0\n",
+		"", "pools: {a: {command: [a, '{port}', 3], ready: 'log:^x', ttl: 1h, max_memory: 1.5GiB, max_calls: 7}}",
+		"max_restarts: 0/1s\nrelease_timeout: 1s\nhealth_interval: 0\nhealth_timeout: 1s\npools:\n  a:\n    command: python 'a b' \"c\" \\d {port}\n",
+		"run_id: demo\npython: p\npython_path: [/]\norphans: warn\nfeatures: {emergency_cleanup: off}\nhost: ::1\nready_timeout: 30s\ngrace: 0\n",
 		"pools:\n  default:\n    workers: 8\n    adapter: module.Class\n    base_port: 50051\n    env: {KEY: value, N: 1.0}\n",
 		"a: b: c", "host: &a x\ngrace: *a", "? a\n: b", "<<: {a: b}", "- - - a", "!!map {}", "\"\\x", "a: |\n  b\n", "%YAML 1.2\n---\n{}",
 		"pools: {a: {base_port: 1}, b: {base_port: 3}}", "\ufeffhost: localhost", "host:\t\"\u00e9\"", "---\n...\n---\n",

@@ -36,8 +36,9 @@ func (f *fault) on(what string) *Error {
 // value is a setting as it was written, with its origin.
 type value struct {
 	text    string
-	what    string // names the setting, its value and its origin
-	excerpt string // the place in the file, for a value from a file
+	words   []string // of a list in the file; nil for a single text
+	what    string   // names the setting, its value and its origin
+	excerpt string   // the place in the file, for a value from a file
 }
 
 func (v value) bad(f *fault) *Error {

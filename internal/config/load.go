@@ -67,8 +67,10 @@ func (l *layers) readFile() error {
 
 func (l *layers) resolve() (Config, error) {
 	cfg := Config{
-		Host: DefaultHost, ReadyTimeout: DefaultReadyTimeout, Grace: DefaultGrace,
-		Orphans: DefaultOrphans, EmergencyCleanup: DefaultCleanup, LogFormat: LogText,
+		Host: DefaultHost, ReadyTimeout: DefaultReadyTimeout, Grace: DefaultGrace, ReleaseTimeout: DefaultReleaseTimeout,
+		MaxRestarts: DefaultMaxRestarts, RestartWindow: DefaultRestartWindow,
+		HealthInterval: DefaultHealthInterval, HealthTimeout: DefaultHealthTimeout,
+		Orphans: DefaultOrphans, EmergencyCleanup: DefaultCleanup, ResourceCleanup: DefaultResources, LogFormat: LogText,
 	}
 	for _, s := range slices.Concat(runSettings, featureSettings) {
 		v, dir, ok := l.above(s)
@@ -188,7 +190,8 @@ func (l *layers) target(names []string) (string, error) {
 }
 
 func (l *layers) pool(name string, targeted bool) (Pool, error) {
-	p := Pool{Name: name, Workers: DefaultWorkers, Adapter: DefaultAdapter, Env: l.file.pools[name].env}
+	p := Pool{Name: name, Workers: DefaultWorkers, Env: l.file.pools[name].env}
+	given := map[string]value{}
 	for _, s := range poolSettings {
 		v, ok := l.file.pools[name].settings[s.key]
 		if targeted {
@@ -199,9 +202,10 @@ func (l *layers) pool(name string, targeted bool) (Pool, error) {
 		if !ok {
 			continue
 		}
+		given[s.key] = v
 		if err := p.set(s.key, v); err != nil {
 			return Pool{}, err
 		}
 	}
-	return p, nil
+	return p, p.complete(given)
 }

@@ -57,7 +57,9 @@ func TestLoadDefaults(t *testing.T) {
 		}
 		want := Config{
 			RunID: got.RunID, PythonPath: []string{dir}, Host: "127.0.0.1",
-			ReadyTimeout: 30 * time.Second, Grace: 5 * time.Second, Orphans: "kill", EmergencyCleanup: "kill", LogFormat: "text",
+			ReadyTimeout: 30 * time.Second, Grace: 5 * time.Second, ReleaseTimeout: 2 * time.Second,
+			MaxRestarts: 3, RestartWindow: 5 * time.Second, HealthInterval: 5 * time.Second, HealthTimeout: 15 * time.Second,
+			Orphans: "kill", EmergencyCleanup: "kill", ResourceCleanup: "wait", LogFormat: "text",
 			Pools: []Pool{{Name: "default", Workers: 4, Adapter: "snakepit.showcase:Showcase"}},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
@@ -81,36 +83,50 @@ python_path: [file]
 host: 127.0.0.3
 ready_timeout: 3s
 grace: 3m
+release_timeout: 3h
+max_restarts: 3/3m
+health_interval: 3m
+health_timeout: 3h
 orphans: ignore
 metrics: 127.0.0.1:3
 log_format: text
-features: {emergency_cleanup: off}
-pools: {default: {workers: 3, adapter: "file:C", base_port: 3000}}
+features: {emergency_cleanup: off, resource_cleanup: wait}
+pools: {default: {workers: 3, adapter: "file:C", base_port: 3000, max_memory: 3MB, ttl: 3h, max_calls: 3}}
 `)
 	vars := map[string]string{
 		"SNAKEPIT_RUN": "variable", "SNAKEPIT_PYTHON": "bin/variable", "SNAKEPIT_PYTHON_PATH": "variable",
 		"SNAKEPIT_HOST": "127.0.0.2", "SNAKEPIT_READY_TIMEOUT": "2s", "SNAKEPIT_GRACE": "2m",
 		"SNAKEPIT_WORKERS": "2", "SNAKEPIT_ADAPTER": "variable:C", "SNAKEPIT_BASE_PORT": "2000",
+		"SNAKEPIT_RELEASE_TIMEOUT": "2h", "SNAKEPIT_MAX_RESTARTS": "2/2m", "SNAKEPIT_HEALTH_INTERVAL": "2m", "SNAKEPIT_HEALTH_TIMEOUT": "2h",
+		"SNAKEPIT_MAX_MEMORY": "2MB", "SNAKEPIT_TTL": "2h", "SNAKEPIT_MAX_CALLS": "2", "SNAKEPIT_RESOURCE_CLEANUP": "off",
 		"SNAKEPIT_METRICS": "127.0.0.1:2", "SNAKEPIT_LOG_FORMAT": "json", "SNAKEPIT_ORPHANS": "warn", "SNAKEPIT_EMERGENCY_CLEANUP": "report",
 		"SNAKEPIT_RUN_ID": "marker", // of the worker that runs this, say; it must not count
 	}
 	flags := map[string]string{
 		"run-id": "flag", "python": "bin/flag", "python-path": "flag", "host": "127.0.0.1",
 		"ready-timeout": "1s", "grace": "1m", "workers": "1", "adapter": "flag:C", "base-port": "1000",
+		"release-timeout": "1h", "max-restarts": "1/1m", "health-interval": "1m", "health-timeout": "1h",
+		"max-memory": "1MB", "ttl": "1h", "max-calls": "1", "resource-cleanup": "wait",
 		"orphans": "kill", "emergency-cleanup": "kill", "metrics": ":1", "log-format": "text",
 	}
 	orphans := map[string]string{"flag": "kill", "variable": "warn", "file": "ignore"}
 	metrics := map[string]string{"flag": ":1", "variable": "127.0.0.1:2", "file": "127.0.0.1:3"}
 	logs := map[string]string{"flag": "text", "variable": "json", "file": "text"}
 	cleanup := map[string]string{"flag": "kill", "variable": "report", "file": "off"}
+	resources := map[string]string{"flag": "wait", "variable": "off", "file": "wait"}
 	config := func(layer string, n int, base string) Config {
 		d := time.Duration(n)
 		return Config{
 			RunID: layer, Python: filepath.Join(base, "bin", layer), PythonPath: []string{filepath.Join(base, layer)},
 			Host: "127.0.0." + string(rune('0'+n)), ReadyTimeout: d * time.Second, Grace: d * time.Minute,
-			Orphans: orphans[layer], EmergencyCleanup: cleanup[layer],
+			ReleaseTimeout: d * time.Hour, MaxRestarts: n, RestartWindow: d * time.Minute,
+			HealthInterval: d * time.Minute, HealthTimeout: d * time.Hour,
+			Orphans: orphans[layer], EmergencyCleanup: cleanup[layer], ResourceCleanup: resources[layer],
 			Metrics: metrics[layer], LogFormat: logs[layer],
-			Pools: []Pool{{Name: "default", Workers: n, Adapter: layer + ":C", BasePort: 1000 * n}},
+			Pools: []Pool{{
+				Name: "default", Workers: n, Adapter: layer + ":C", BasePort: 1000 * n,
+				MaxMemory: uint64(n) * 1_000_000, TTL: d * time.Hour, MaxCalls: n,
+			}},
 		}
 	}
 	const file = "conf/snakepit.yaml"
@@ -142,7 +158,9 @@ func TestLoadPrecedenceIsPerSetting(t *testing.T) {
 	})
 	want := Config{
 		RunID: "r", PythonPath: []string{dir}, Host: "127.0.0.9", ReadyTimeout: DefaultReadyTimeout, Grace: 2 * time.Second,
-		Orphans: DefaultOrphans, EmergencyCleanup: DefaultCleanup, LogFormat: "text",
+		ReleaseTimeout: DefaultReleaseTimeout, MaxRestarts: DefaultMaxRestarts, RestartWindow: DefaultRestartWindow,
+		HealthInterval: DefaultHealthInterval, HealthTimeout: DefaultHealthTimeout,
+		Orphans: DefaultOrphans, EmergencyCleanup: DefaultCleanup, ResourceCleanup: DefaultResources, LogFormat: "text",
 		Pools: []Pool{{Name: "web", Workers: 1, Adapter: DefaultAdapter, BasePort: 9000}},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {

@@ -16,6 +16,8 @@ const (
 	kindText     kind = "text"
 	kindWhole    kind = "a whole number"
 	kindDuration kind = "a duration such as 30s"
+	kindSize     kind = "a size such as 512MB"
+	kindCommand  kind = "a command, or the list of its words"
 )
 
 // setting is one line of the table of everything a user can say in more than
@@ -37,6 +39,10 @@ var runSettings = []setting{
 	{"host", "SNAKEPIT_HOST", "host", kindText},
 	{"ready-timeout", "SNAKEPIT_READY_TIMEOUT", "ready_timeout", kindDuration},
 	{"grace", "SNAKEPIT_GRACE", "grace", kindDuration},
+	{"release-timeout", "SNAKEPIT_RELEASE_TIMEOUT", "release_timeout", kindDuration},
+	{"max-restarts", "SNAKEPIT_MAX_RESTARTS", "max_restarts", kindText},
+	{"health-interval", "SNAKEPIT_HEALTH_INTERVAL", "health_interval", kindDuration},
+	{"health-timeout", "SNAKEPIT_HEALTH_TIMEOUT", "health_timeout", kindDuration},
 	{"orphans", "SNAKEPIT_ORPHANS", "orphans", kindText},
 	{"metrics", "SNAKEPIT_METRICS", "metrics", kindText},
 	{"log-format", "SNAKEPIT_LOG_FORMAT", "log_format", kindText},
@@ -46,13 +52,19 @@ var runSettings = []setting{
 // file.
 var featureSettings = []setting{
 	{"emergency-cleanup", "SNAKEPIT_EMERGENCY_CLEANUP", "emergency_cleanup", kindText},
+	{"resource-cleanup", "SNAKEPIT_RESOURCE_CLEANUP", "resource_cleanup", kindText},
 }
 
 // poolSettings are those of one pool.
 var poolSettings = []setting{
 	{"workers", "SNAKEPIT_WORKERS", "workers", kindWhole},
 	{"adapter", "SNAKEPIT_ADAPTER", "adapter", kindText},
+	{"command", "SNAKEPIT_COMMAND", "command", kindCommand},
+	{"ready", "SNAKEPIT_READY", "ready", kindText},
 	{"base-port", "SNAKEPIT_BASE_PORT", "base_port", kindWhole},
+	{"max-memory", "SNAKEPIT_MAX_MEMORY", "max_memory", kindSize},
+	{"ttl", "SNAKEPIT_TTL", "ttl", kindDuration},
+	{"max-calls", "SNAKEPIT_MAX_CALLS", "max_calls", kindWhole},
 }
 
 // Two settings are of neither sort: python-path is a list, and pool says whose
@@ -89,17 +101,23 @@ func (c *Config) set(key string, v value, dir string) error {
 	case "host":
 		c.Host, f = parseHost(v.text)
 	case "ready_timeout":
-		if c.ReadyTimeout, f = parseDuration(v.text); f == nil {
-			f = checkReadyTimeout(c.ReadyTimeout)
-		}
+		c.ReadyTimeout, f = parseChecked(v.text, checkReadyTimeout)
 	case "grace":
-		if c.Grace, f = parseDuration(v.text); f == nil {
-			f = checkGrace(c.Grace)
-		}
+		c.Grace, f = parseChecked(v.text, checkGrace)
+	case "release_timeout":
+		c.ReleaseTimeout, f = parseChecked(v.text, checkReleaseTimeout)
+	case "max_restarts":
+		c.MaxRestarts, c.RestartWindow, f = parseRestarts(v.text)
+	case "health_interval":
+		c.HealthInterval, f = parseChecked(v.text, checkHealthInterval)
+	case "health_timeout":
+		c.HealthTimeout, f = parseChecked(v.text, checkHealthTimeout)
 	case "orphans":
 		c.Orphans, f = v.text, checkOrphans(v.text)
 	case "emergency_cleanup":
 		c.EmergencyCleanup, f = v.text, checkCleanup(v.text)
+	case "resource_cleanup":
+		c.ResourceCleanup, f = v.text, checkResources(v.text)
 	case "metrics":
 		c.Metrics, f = parseMetrics(v.text)
 	case "log_format":
@@ -121,9 +139,28 @@ func (p *Pool) set(key string, v value) error {
 		}
 	case "adapter":
 		p.Adapter, f = parseAdapter(v.text)
+	case "command":
+		if p.Command = v.words; v.words == nil {
+			p.Command, f = splitCommand(v.text)
+		}
+		if f == nil {
+			f = checkCommand(p.Command)
+		}
+	case "ready":
+		p.Ready, f = v.text, checkReady(v.text)
 	case "base_port":
 		if p.BasePort, f = parseWhole(v.text); f == nil {
 			f = checkBasePort(p.BasePort)
+		}
+	case "max_memory":
+		if p.MaxMemory, f = parseSize(v.text); f == nil {
+			f = checkMemory(p.MaxMemory)
+		}
+	case "ttl":
+		p.TTL, f = parseChecked(v.text, checkTTL)
+	case "max_calls":
+		if p.MaxCalls, f = parseWhole(v.text); f == nil {
+			f = checkMaxCalls(p.MaxCalls)
 		}
 	}
 	if f != nil {
@@ -153,6 +190,15 @@ func parseWhole(text string) (int, *fault) {
 		return 0, &fault{"it is not a whole number", "Give a whole number, in digits."}
 	}
 	return n, nil
+}
+
+// parseChecked reads a duration that has to pass a check.
+func parseChecked(text string, check func(time.Duration) *fault) (time.Duration, *fault) {
+	d, f := parseDuration(text)
+	if f != nil {
+		return 0, f
+	}
+	return d, check(d)
 }
 
 func parseDuration(text string) (time.Duration, *fault) {

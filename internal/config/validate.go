@@ -3,6 +3,7 @@ package config
 import (
 	"fmt"
 	"path/filepath"
+	"time"
 )
 
 // Validate checks every rule on a complete configuration and returns the first
@@ -25,17 +26,20 @@ func (c Config) Validate() error {
 	if f != nil {
 		return f.on("the host " + show(c.Host))
 	}
-	if f := checkReadyTimeout(c.ReadyTimeout); f != nil {
-		return f.on("the ready timeout " + c.ReadyTimeout.String())
+	if err := c.validateTimes(); err != nil {
+		return err
 	}
-	if f := checkGrace(c.Grace); f != nil {
-		return f.on("the grace time " + c.Grace.String())
+	if f := checkRestarts(c.MaxRestarts, c.RestartWindow); f != nil {
+		return f.on("max_restarts " + formatRestarts(c.MaxRestarts, c.RestartWindow))
 	}
 	if f := checkOrphans(c.Orphans); f != nil {
 		return f.on("orphans " + show(c.Orphans))
 	}
 	if f := checkCleanup(c.EmergencyCleanup); f != nil {
 		return f.on("emergency_cleanup " + show(c.EmergencyCleanup))
+	}
+	if f := checkResources(c.ResourceCleanup); f != nil {
+		return f.on("resource_cleanup " + show(c.ResourceCleanup))
 	}
 	metrics, f := parseMetrics(c.Metrics)
 	if f == nil && metrics != c.Metrics {
@@ -48,6 +52,28 @@ func (c Config) Validate() error {
 		return f.on("log_format " + show(c.LogFormat))
 	}
 	return c.validatePools()
+}
+
+func (c Config) validateTimes() error {
+	for _, t := range []struct {
+		name  string
+		time  time.Duration
+		check func(time.Duration) *fault
+	}{
+		{"ready timeout", c.ReadyTimeout, checkReadyTimeout},
+		{"grace time", c.Grace, checkGrace},
+		{"release timeout", c.ReleaseTimeout, checkReleaseTimeout},
+		{"health interval", c.HealthInterval, checkHealthInterval},
+		{"health timeout", c.HealthTimeout, checkHealthTimeout},
+	} {
+		if f := t.check(t.time); f != nil {
+			return f.on(fmt.Sprintf("the %s %v", t.name, t.time))
+		}
+	}
+	if f := checkHealth(c.HealthInterval, c.HealthTimeout); f != nil {
+		return f.on(fmt.Sprintf("the health timeout %v", c.HealthTimeout))
+	}
+	return nil
 }
 
 func (c Config) validatePythonPath() error {
@@ -85,15 +111,20 @@ func (p Pool) validate() error {
 	if f := checkWorkers(p.Workers); f != nil {
 		return f.on(p.label(fmt.Sprintf("workers %d", p.Workers)))
 	}
-	adapter, f := parseAdapter(p.Adapter)
-	if f == nil && adapter != p.Adapter {
-		f = &fault{"an adapter is written module:Class", "Write it as " + adapter + "."}
-	}
-	if f != nil {
-		return f.on(p.label("adapter " + show(p.Adapter)))
+	if err := p.validateProgram(); err != nil {
+		return err
 	}
 	if f := checkBasePort(p.BasePort); f != nil {
 		return f.on(p.label(fmt.Sprintf("base port %d", p.BasePort)))
+	}
+	if f := checkMemory(p.MaxMemory); f != nil {
+		return f.on(p.label(fmt.Sprintf("max_memory %dB", p.MaxMemory)))
+	}
+	if f := checkTTL(p.TTL); f != nil {
+		return f.on(p.label(fmt.Sprintf("ttl %v", p.TTL)))
+	}
+	if f := checkMaxCalls(p.MaxCalls); f != nil {
+		return f.on(p.label(fmt.Sprintf("max_calls %d", p.MaxCalls)))
 	}
 	for _, key := range sortedKeys(p.Env) {
 		if f := checkEnv(key, p.Env[key]); f != nil {

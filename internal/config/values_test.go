@@ -53,6 +53,45 @@ func TestBadFlags(t *testing.T) {
 		{"ready-timeout", "0s", "cannot use --ready-timeout 0s: the ready timeout must be longer than zero"},
 		{"ready-timeout", "30", "cannot use --ready-timeout 30: it is not a duration"},
 		{"grace", "-1s", "cannot use --grace -1s: the grace time cannot be negative"},
+		{"release-timeout", "0s", "cannot use --release-timeout 0s: the release timeout must be longer than zero"},
+		{"release-timeout", "2", "cannot use --release-timeout 2: it is not a duration"},
+		{"max-restarts", "3", "cannot use --max-restarts 3: it is not written COUNT/WINDOW"},
+		{"max-restarts", "", `cannot use --max-restarts "": it is not written COUNT/WINDOW`},
+		{"max-restarts", "3/5", "cannot use --max-restarts 3/5: it is not written COUNT/WINDOW"},
+		{"max-restarts", "many/5s", "cannot use --max-restarts many/5s: it is not written COUNT/WINDOW"},
+		{"max-restarts", "3/5s/1s", "cannot use --max-restarts 3/5s/1s: it is not written COUNT/WINDOW"},
+		{"max-restarts", "-1/5s", "cannot use --max-restarts -1/5s: the number of restarts cannot be negative"},
+		{"max-restarts", "3/0s", "cannot use --max-restarts 3/0s: the window must be longer than zero"},
+		{"health-interval", "-1s", "cannot use --health-interval -1s: the health interval cannot be negative"},
+		{"health-interval", "15s", "cannot use the health timeout 15s: workers are asked every 15s only, so that a sound one would count as hung"},
+		{"health-timeout", "0s", "cannot use --health-timeout 0s: the health timeout must be longer than zero"},
+		{"health-timeout", "4s", "cannot use the health timeout 4s: workers are asked every 5s only"},
+		{"resource-cleanup", "no", "cannot use --resource-cleanup no: it is none of wait, off"},
+		{"max-memory", "", `cannot use --max-memory "": it is not a size`},
+		{"max-memory", "512", "cannot use --max-memory 512: a size needs a unit"},
+		{"max-memory", "-5MB", "cannot use --max-memory -5MB: it is not a size"},
+		{"max-memory", "1e3MB", "cannot use --max-memory 1e3MB: it is not a size"},
+		{"max-memory", "NaN", "cannot use --max-memory NaN: it is not a size"},
+		{"max-memory", "5 XB", `cannot use --max-memory "5 XB": there is no such unit as XB`},
+		{"max-memory", "5MBit", "cannot use --max-memory 5MBit: there is no such unit as MBit"},
+		{"max-memory", "512KB", "cannot use --max-memory 512KB: no process is that small"},
+		{"max-memory", "99999999TB", "cannot use --max-memory 99999999TB: it is too large"},
+		{"max-memory", strings.Repeat("9", 400) + "TB", "cannot use --max-memory " + strings.Repeat("9", 200) + "...: it is too large"},
+		{"ttl", "-1h", "cannot use --ttl -1h: the time to live cannot be negative"},
+		{"ttl", "1d", "cannot use --ttl 1d: it is not a duration"},
+		{"max-calls", "-1", "cannot use --max-calls -1: the number of calls cannot be negative"},
+		{"max-calls", "1k", "cannot use --max-calls 1k: it is not a whole number"},
+		{"command", "", `cannot use --command "": it names no program`},
+		{"command", "# python", `cannot use --command "# python": it names no program`},
+		{"command", "'' a", `cannot use --command "'' a": it names no program`},
+		{"command", "python 'server.py", `cannot use --command "python 'server.py": a quote is not closed`},
+		{"command", `python \`, `cannot use --command "python \\": a quote is not closed, or nothing follows a backslash`},
+		{"command", "python a\x00b", `cannot use --command "python a\x00b": a word cannot contain a NUL character`},
+		{"command", "server --port={prot}", `cannot use --command "server --port={prot}": there is no placeholder {prot}`},
+		{"ready", "tcp", "cannot use --ready tcp: the pool has no command"},
+		{"ready", "soon", "cannot use --ready soon: it is none of health, tcp, log:REGEX"},
+		{"ready", "log:", `cannot use --ready "log:": there is no expression after log:`},
+		{"ready", "log:(", `cannot use --ready "log:(": error parsing regexp: missing closing )`},
 		{"orphans", "maybe", "cannot use --orphans maybe: it is none of kill, warn, ignore"},
 		{"orphans", "", `cannot use --orphans "": it is none of`},
 		{"emergency-cleanup", "warn", "cannot use --emergency-cleanup warn: it is none of kill, report, off"},
@@ -90,6 +129,7 @@ func TestGoodFlags(t *testing.T) {
 	host := func(c Config) any { return c.Host }
 	metrics := func(c Config) any { return c.Metrics }
 	adapter := func(c Config) any { return c.Pools[0].Adapter }
+	memory := func(c Config) any { return c.Pools[0].MaxMemory }
 	port := func(c Config) any { return c.Pools[0].BasePort }
 	for _, tt := range []struct {
 		flag, text string
@@ -111,6 +151,23 @@ func TestGoodFlags(t *testing.T) {
 		{"metrics", "localhost:09464", metrics, "127.0.0.1:9464"},
 		{"metrics", ":0", metrics, ":0"},
 		{"metrics", "", metrics, ""},
+		{"max-restarts", "0/1m30s", func(c Config) any { return formatRestarts(c.MaxRestarts, c.RestartWindow) }, "0/1m30s"},
+		{"health-interval", "0", func(c Config) any { return c.HealthInterval }, time.Duration(0)},
+		{"health-interval", "14999ms", func(c Config) any { return c.HealthInterval }, 14999 * time.Millisecond},
+		{"resource-cleanup", "off", func(c Config) any { return c.ResourceCleanup }, "off"},
+		{"max-memory", "0", memory, uint64(0)},
+		{"max-memory", "0MB", memory, uint64(0)},
+		{"max-memory", "1000000B", memory, uint64(1_000_000)},
+		{"max-memory", "2000k", memory, uint64(2_000_000)},
+		{"max-memory", "512M", memory, uint64(512_000_000)},
+		{"max-memory", "512 mb", memory, uint64(512_000_000)},
+		{"max-memory", "512MiB", memory, uint64(536_870_912)},
+		{"max-memory", "2048Ki", memory, uint64(2_097_152)},
+		{"max-memory", "1.1GB", memory, uint64(1_100_000_000)},
+		{"max-memory", "1.5GiB", memory, uint64(1_610_612_736)},
+		{"max-memory", "1TiB", memory, uint64(1_099_511_627_776)},
+		{"ttl", "0", func(c Config) any { return c.Pools[0].TTL }, time.Duration(0)},
+		{"max-calls", "0", func(c Config) any { return c.Pools[0].MaxCalls }, 0},
 		{"grace", "0", func(c Config) any { return c.Grace }, time.Duration(0)},
 	} {
 		got := load(t, Input{WorkDir: t.TempDir(), Getenv: env(nil), Flags: map[string]string{tt.flag: tt.text}})
@@ -128,7 +185,11 @@ func TestBadVariable(t *testing.T) {
 }
 
 func TestFlagNamesCoverEverySetting(t *testing.T) {
-	want := []string{"python-path", "pool", "run-id", "python", "host", "ready-timeout", "grace", "orphans", "metrics", "log-format", "emergency-cleanup", "workers", "adapter", "base-port"}
+	want := []string{
+		"python-path", "pool", "run-id", "python", "host", "ready-timeout", "grace",
+		"release-timeout", "max-restarts", "health-interval", "health-timeout", "orphans", "metrics", "log-format",
+		"emergency-cleanup", "resource-cleanup", "workers", "adapter", "command", "ready", "base-port", "max-memory", "ttl", "max-calls",
+	}
 	if diff := cmp.Diff(want, FlagNames()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
@@ -139,8 +200,12 @@ func TestValidate(t *testing.T) {
 	good := func() Config {
 		return Config{
 			RunID: "r", PythonPath: []string{dir}, Host: "127.0.0.1", ReadyTimeout: 1, Grace: 0,
-			Orphans: "warn", EmergencyCleanup: "report", LogFormat: "json", Metrics: "[::1]:0",
-			Pools: []Pool{{Name: "a", Workers: 2, Adapter: "m:C"}, {Name: "b", Workers: 2, Adapter: "m:C"}},
+			ReleaseTimeout: 1, RestartWindow: 1, HealthTimeout: 1,
+			Orphans: "warn", EmergencyCleanup: "report", ResourceCleanup: "off", LogFormat: "json", Metrics: "[::1]:0",
+			Pools: []Pool{
+				{Name: "a", Workers: 2, Adapter: "m:C"},
+				{Name: "b", Workers: 2, Command: []string{"server", "{port}"}, Ready: "log:x"},
+			},
 		}
 	}
 	if err := good().Validate(); err != nil {
@@ -158,6 +223,23 @@ func TestValidate(t *testing.T) {
 		"host form":      {func(c *Config) { c.Host = "localhost" }, "normal form"},
 		"ready timeout":  {func(c *Config) { c.ReadyTimeout = 0 }, "longer than zero"},
 		"grace":          {func(c *Config) { c.Grace = -1 }, "negative"},
+		"release":        {func(c *Config) { c.ReleaseTimeout = 0 }, "longer than zero"},
+		"restarts":       {func(c *Config) { c.MaxRestarts = -1 }, "cannot be negative"},
+		"window":         {func(c *Config) { c.RestartWindow = 0 }, "longer than zero"},
+		"interval":       {func(c *Config) { c.HealthInterval = -1 }, "negative"},
+		"silence":        {func(c *Config) { c.HealthTimeout = 0 }, "longer than zero"},
+		"both":           {func(c *Config) { c.HealthInterval = 1 }, "asked every 1ns only"},
+		"resources":      {func(c *Config) { c.ResourceCleanup = "" }, "none of wait, off"},
+		"memory":         {func(c *Config) { c.Pools[0].MaxMemory = 999_999 }, "at least 1MB"},
+		"ttl":            {func(c *Config) { c.Pools[0].TTL = -1 }, "negative"},
+		"calls":          {func(c *Config) { c.Pools[0].MaxCalls = -1 }, "negative"},
+		"no adapter":     {func(c *Config) { c.Pools[0].Adapter = "" }, "module:Class"},
+		"adapter, too":   {func(c *Config) { c.Pools[1].Adapter = "m:C" }, "the pool has an adapter, too"},
+		"ready alone":    {func(c *Config) { c.Pools[0].Ready = "tcp" }, "the pool has no command"},
+		"no ready":       {func(c *Config) { c.Pools[1].Ready = "" }, "none of health, tcp, log:REGEX"},
+		"placeholder":    {func(c *Config) { c.Pools[1].Command[1] = "{prot}" }, "no placeholder {prot}"},
+		"env port":       {func(c *Config) { c.Pools[0].Env = map[string]string{"SNAKEPIT_PORT": "1"} }, "sets this variable itself"},
+		"env key":        {func(c *Config) { c.Pools[0].Env = map[string]string{"SNAKEPIT_RUN_KEY": "x"} }, "sets this variable itself"},
 		"orphans":        {func(c *Config) { c.Orphans = "" }, "none of kill, warn, ignore"},
 		"cleanup":        {func(c *Config) { c.EmergencyCleanup = "no" }, "none of kill, report, off"},
 		"metrics":        {func(c *Config) { c.Metrics = "9464" }, "host:port"},
@@ -197,15 +279,22 @@ func TestValidate(t *testing.T) {
 func TestJSON(t *testing.T) {
 	want := Config{
 		RunID: "r", Python: "/p", PythonPath: []string{"/a"}, Host: "::1", ReadyTimeout: 90 * time.Second, Grace: 0,
-		Orphans: "warn", EmergencyCleanup: "off", Metrics: ":9464", LogFormat: "json",
-		Pools: []Pool{{Name: "a", Workers: 2, Adapter: "m:C", BasePort: 1, Env: map[string]string{"A": "b"}}},
+		ReleaseTimeout: 2 * time.Second, MaxRestarts: 0, RestartWindow: time.Minute, HealthInterval: 0, HealthTimeout: time.Hour,
+		Orphans: "warn", EmergencyCleanup: "off", ResourceCleanup: "wait", Metrics: ":9464", LogFormat: "json",
+		Pools: []Pool{
+			{Name: "a", Workers: 2, Adapter: "m:C", BasePort: 1, Env: map[string]string{"A": "b"}},
+			{Name: "b", Workers: 1, Command: []string{"a b", "{port}"}, Ready: "tcp", MaxMemory: 512_000_000, TTL: time.Hour, MaxCalls: 7},
+		},
 	}
 	data, err := json.Marshal(want)
 	if err != nil {
 		t.Fatal(err)
 	}
 	const text = `{"run_id":"r","python":"/p","python_path":["/a"],"host":"::1",` +
-		`"orphans":"warn","emergency_cleanup":"off","metrics":":9464","log_format":"json","pools":[{"name":"a","workers":2,"adapter":"m:C","base_port":1,"env":{"A":"b"}}],"ready_timeout":"1m30s","grace":"0s"}`
+		`"orphans":"warn","emergency_cleanup":"off","resource_cleanup":"wait","metrics":":9464","log_format":"json","pools":[` +
+		`{"name":"a","workers":2,"adapter":"m:C","base_port":1,"env":{"A":"b"}},` +
+		`{"name":"b","workers":1,"command":["a b","{port}"],"ready":"tcp","base_port":0,"max_memory_bytes":512000000,"max_calls":7,"ttl":"1h0m0s"}],` +
+		`"ready_timeout":"1m30s","grace":"0s","release_timeout":"2s","max_restarts":"0/1m0s","health_interval":"0s","health_timeout":"1h0m0s"}`
 	if diff := cmp.Diff(text, string(data)); diff != "" {
 		t.Errorf("JSON (-want +got):\n%s", diff)
 	}
@@ -216,7 +305,10 @@ func TestJSON(t *testing.T) {
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("there and back (-want +got):\n%s", diff)
 	}
-	for _, bad := range []string{"[]", "{}", `{"ready_timeout":"1s"}`, `{"ready_timeout":"1","grace":"1s"}`} {
+	for _, bad := range []string{
+		"[]", "{}", `{"ready_timeout":"1s"}`, `{"ready_timeout":"1","grace":"1s"}`,
+		strings.Replace(text, "0/1m0s", "0", 1), strings.Replace(text, `"ttl":"1h`, `"ttl":"`, 1) + "h", strings.Replace(text, `"a b"`, "7", 1),
+	} {
 		if json.Unmarshal([]byte(bad), new(Config)) == nil {
 			t.Errorf("%s was read without an error", bad)
 		}

@@ -118,11 +118,16 @@ func (w walker) setting(to map[string]value, p pair, table []setting, others ...
 	if is == "nothing" {
 		return to, nil
 	}
-	if !fits(table[i].kind, is) {
-		return nil, w.bad(p.node, fmt.Sprintf("%s must be %s", p.key, table[i].kind), fitHint(table[i].kind, is))
-	}
 	if to == nil {
 		to = map[string]value{}
+	}
+	if list, ok := p.node.(*ast.SequenceNode); ok && table[i].kind == kindCommand {
+		words, err := w.words(p.key, list)
+		to[p.key] = words
+		return to, err
+	}
+	if !fits(table[i].kind, is) {
+		return nil, w.bad(p.node, fmt.Sprintf("%s must be %s", p.key, table[i].kind), fitHint(table[i].kind, is))
 	}
 	to[p.key] = w.value(p.node, p.key, text)
 	return to, nil
@@ -130,22 +135,38 @@ func (w walker) setting(to map[string]value, p pair, table []setting, others ...
 
 func fits(want kind, is string) bool {
 	switch want {
-	case kindText:
+	case kindText, kindCommand:
 		return is == "text"
 	case kindWhole:
 		return is == "whole"
 	}
-	return is == "text" || is == "whole" // "0" is a duration
+	return is == "text" || is == "whole" // "0" is a duration, and a size
 }
 
 func fitHint(want kind, is string) string {
 	switch {
-	case want == kindText && is != "":
+	case (want == kindText || want == kindCommand) && is != "":
 		return "Put quotes around it."
 	case want == kindWhole:
 		return "Write digits without quotes."
 	}
 	return "Write one value there."
+}
+
+// words returns the value of a command that is a list. Numbers are taken as they
+// are written: arguments often are some.
+func (w walker) words(key string, list *ast.SequenceNode) (value, error) {
+	words := make([]string, 0, len(list.Values))
+	for _, node := range list.Values {
+		text, is := scalar(node)
+		if is == "" || is == "nothing" {
+			return value{}, w.bad(node, "a word of "+key+" must be text or a number", `Put quotes around it: [python, server.py, --port, "{port}"].`)
+		}
+		words = append(words, text)
+	}
+	v := w.value(list, key, strings.Join(words, " "))
+	v.words = words
+	return v, nil
 }
 
 func (w walker) list(p pair) ([]value, error) {

@@ -5,7 +5,9 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"time"
 
+	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/rundir"
 	"github.com/snakepit-dev/snakepit/pkg/pool"
 )
@@ -49,22 +51,38 @@ func (s *supervisor) makePools() error {
 	if err != nil {
 		return errors.Join(err, s.registry.Close())
 	}
-	grace := s.opts.Config.Grace
-	if grace == 0 {
-		grace = -1 // a pool takes 0 for "not said"
-	}
 	for _, p := range s.opts.Config.Pools {
-		made, err := pool.New(pool.Options{
-			RunID: s.opts.Config.RunID, Name: p.Name, Workers: p.Workers, Host: s.opts.Config.Host, BasePort: p.BasePort,
-			ReadyTimeout: s.opts.Config.ReadyTimeout, Grace: grace,
-			Launcher: s.launcher, Registry: registryOf{s.registry}, Observer: observer(s.observe), Calls: s.metrics.calls(),
-		})
+		options := poolOptions(s.opts.Config, p)
+		options.Launcher, options.Registry = s.launcher, registryOf{s.registry}
+		options.Observer, options.Calls = observer(s.observe), s.metrics.calls()
+		made, err := pool.New(options)
 		if err != nil {
 			return errors.Join(err, s.launcher.Close(), s.registry.Close())
 		}
 		s.pools = append(s.pools, made)
 	}
 	return nil
+}
+
+// poolOptions are the settings of a pool, its own and those of the run.
+func poolOptions(c config.Config, p config.Pool) pool.Options {
+	return pool.Options{
+		RunID: c.RunID, Name: p.Name, Workers: p.Workers, Host: c.Host, BasePort: p.BasePort,
+		ReadyTimeout: c.ReadyTimeout, Grace: said(c.Grace), ReleaseTimeout: c.ReleaseTimeout,
+		MaxRestarts: said(c.MaxRestarts), RestartWindow: c.RestartWindow,
+		HealthInterval: said(c.HealthInterval), HealthTimeout: c.HealthTimeout,
+		MaxMemory: p.MaxMemory, TTL: p.TTL, MaxCalls: p.MaxCalls,
+		LeaveResources: c.ResourceCleanup == config.ResourcesOff,
+	}
+}
+
+// said makes a setting that may be zero one that a pool understands: it takes 0
+// for "not said", and a negative number for none.
+func said[T int | time.Duration](value T) T {
+	if value == 0 {
+		return -1
+	}
+	return value
 }
 
 // ofWorkers are the layers that are the launcher's.
