@@ -23,7 +23,7 @@ type Options struct {
 	LaunchAtOnce   int           // how many workers may be starting together; twice the CPUs, at least 4
 
 	// More than MaxRestarts within RestartWindow and the worker is given up
-	// (the restart intensity of OTP); 3 in 5 s.
+	// (the restart intensity of OTP); 3 in 5 s. Negative: none at all.
 	MaxRestarts   int
 	RestartWindow time.Duration
 

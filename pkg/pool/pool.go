@@ -12,6 +12,7 @@ import (
 // Pool is a named set of identical workers.
 type Pool struct {
 	opts     Options
+	made     time.Time // from here on the turns of health RPCs are counted
 	calls    *dispatcher
 	slots    chan struct{} // one value for each launch under way
 	rolling  chan struct{} // one value while workers are taken out of service in turn
@@ -33,7 +34,7 @@ func New(opts Options) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{
-		opts: opts, slots: make(chan struct{}, opts.LaunchAtOnce),
+		opts: opts, made: time.Now(), slots: make(chan struct{}, opts.LaunchAtOnce),
 		rolling: make(chan struct{}, 1), scaling: make(chan struct{}, 1), note: make(chan struct{}),
 	}
 	p.desired.Store(int64(opts.Workers))

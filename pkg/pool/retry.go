@@ -42,7 +42,7 @@ func (w *worker) restart(reason string) {
 	}
 	w.recent = append(within(w.recent, now, w.opts.RestartWindow), now)
 	if len(w.recent) > w.opts.MaxRestarts {
-		w.giveUp(fmt.Sprintf("gave up after %d restarts within %v; last: %s", w.opts.MaxRestarts, w.opts.RestartWindow, reason))
+		w.giveUp(fmt.Sprintf("gave up after %d restarts within %v; last: %s", max(0, w.opts.MaxRestarts), w.opts.RestartWindow, reason))
 		return
 	}
 	w.restarts++
