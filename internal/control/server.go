@@ -150,7 +150,7 @@ func processOf(id procscan.ID) *controlpb.Process {
 
 func poolOf(p *pool.Pool) *controlpb.Pool {
 	all := p.Status()
-	out := &controlpb.Pool{Name: p.Name(), Desired: int32(len(all))}
+	out := &controlpb.Pool{Name: p.Name(), Desired: int32(p.Desired())}
 	for _, s := range all {
 		if s.State == pool.Ready {
 			out.Ready++

@@ -30,7 +30,17 @@ type lease struct {
 }
 
 // free says that a call may have it.
-func (l *lease) free() bool { return l != nil && !l.busy && l.drained == nil }
+func (l *lease) free() bool {
+	if l == nil || l.busy || l.drained != nil {
+		return false
+	}
+	select {
+	case <-l.process.Done(): // the worker withdraws it shortly
+		return false
+	default:
+		return true
+	}
+}
 
 type waiter struct {
 	worker string // "": any

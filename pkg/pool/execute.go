@@ -34,7 +34,9 @@ func (p *Pool) execute(ctx context.Context, worker string, call Call, chunk func
 	if err == nil || errors.As(err, &failed) {
 		p.calls.release(l)
 	} else {
-		go p.releaseWhenIdle(l) // the tool may run on, though nobody waits for it
+		// The tool may run on, though nobody waits for it; or the worker may have
+		// died, and nobody else is to find that out by a call of his own.
+		go p.releaseWhenIdle(l, status.Code(err) == codes.Unavailable)
 	}
 	if err == nil {
 		return l.worker, result, nil
@@ -51,9 +53,13 @@ func (p *Pool) execute(ctx context.Context, worker string, call Call, chunk func
 
 // releaseWhenIdle gives a worker back once the tool that was left has ended. One
 // that never ends keeps its worker, and no other call waits behind it.
-func (p *Pool) releaseWhenIdle(l *lease) {
+func (p *Pool) releaseWhenIdle(l *lease, lost bool) {
 	ctx, cancel := context.WithCancel(context.Background())
 	defer cancel()
+	if lost && l.ended() {
+		p.calls.release(l)
+		return
+	}
 	go func() {
 		defer cancel()
 		select {
@@ -68,10 +74,18 @@ func (p *Pool) releaseWhenIdle(l *lease) {
 // died says how the worker ended, if it did: a broken connection is noticed a
 // little before the exit that broke it.
 func (l *lease) died(err error) error {
+	if l.ended() {
+		return fmt.Errorf("%w: %s, PID %d: %s", ErrWorkerDied, l.worker, l.process.ID().PID, l.process.Exit())
+	}
+	return err
+}
+
+// ended waits a moment for the end of a process whose connection broke.
+func (l *lease) ended() bool {
 	select {
 	case <-l.process.Done():
-		return fmt.Errorf("%w: %s, PID %d: %s", ErrWorkerDied, l.worker, l.process.ID().PID, l.process.Exit())
+		return true
 	case <-time.After(time.Second):
-		return err
+		return false
 	}
 }
