@@ -73,6 +73,11 @@ func (w *worker) portIsTaken() bool {
 	}
 	w.dropSlot()
 	held := w.heldPort(w.ctx, 0, err)
+	if !w.begins() && w.order != nil { // somebody waits, and wants it to be waited for
+		w.move(Blocked, held.Error())
+		w.release(false)
+		return true
+	}
 	if !w.begins() {
 		w.onBlocked(held)
 		return true

@@ -243,6 +243,38 @@ func TestPortTakenDuringBackoff(t *testing.T) {
 	})
 }
 
+// The port of a worker that was not running is waited for like that of one that
+// was.
+func TestRestartOfAStoppedWorkerWithAHeldPort(t *testing.T) {
+	for _, after := range []time.Duration{time.Second, time.Hour} {
+		inBubble(t, steady, func(t *testing.T, w *world) {
+			p := startPool(t, w.options(1))
+			port := p.Worker("default-0").Port
+			if _, err := p.StopWorkers(t.Context(), []string{"default-0"}, StopOptions{}); err != nil {
+				t.Fatal(err)
+			}
+			w.hold(port, "a stranger")
+			time.AfterFunc(after-time.Microsecond, func() { w.hold(port, "") })
+			results, _ := p.Restart(t.Context(), RestartOptions{})
+			var held *CleanupTimeoutError
+			switch r := results[0]; {
+			case after == time.Second && (r.Err != nil || r.Release != time.Second):
+				t.Errorf("got %+v, want it ready once the port is free", r)
+			case after == time.Hour && (!errors.As(r.Err, &held) || held.Holder != "a stranger" || held.After != 2*time.Second):
+				t.Errorf("got %+v, want who holds it", r)
+			}
+			if w.launched > 2 {
+				t.Errorf("%d processes were launched", w.launched)
+			}
+			time.Sleep(time.Hour)
+			if s := state(p, "default-0"); s != Ready {
+				t.Errorf("it is %s", s)
+			}
+			p.Stop(StopOptions{})
+		})
+	}
+}
+
 func TestRestartThatDoesNotBecomeReady(t *testing.T) {
 	behave := func(s Spec) behaviour {
 		if s.Incarnation == 2 {
