@@ -35,8 +35,8 @@ func restarts(t *testing.T) int {
 }
 
 // startControlled starts a detached run, which is stopped in the end, and
-// returns a client of its supervisor.
-func startControlled(t *testing.T, flags ...string) *control.Client {
+// returns where it is, its id, and a client of its supervisor.
+func startControlled(t *testing.T, flags ...string) (*sandbox, string, *control.Client) {
 	t.Helper()
 	s := newSandbox(t)
 	id := newRunID(t)
@@ -51,11 +51,11 @@ func startControlled(t *testing.T, flags ...string) *control.Client {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = client.Close() })
-	return client
+	return s, id, client
 }
 
-// poolOf are the workers of a run's only pool.
-func poolOf(t *testing.T, client *control.Client) []*controlpb.Worker {
+// workersIn are the workers of a run's only pool.
+func workersIn(t *testing.T, client *control.Client) []*controlpb.Worker {
 	t.Helper()
 	status, err := client.Status(t.Context())
 	if err != nil {
@@ -70,7 +70,7 @@ func awaitAllReady(t *testing.T, client *control.Client) []*controlpb.Worker {
 	ctx, cancel := context.WithTimeout(t.Context(), 2*time.Minute)
 	defer cancel()
 	for {
-		workers, ready := poolOf(t, client), 0
+		workers, ready := workersIn(t, client), 0
 		for _, w := range workers {
 			if pool.State(w.State) == pool.Ready {
 				ready++
@@ -91,8 +91,8 @@ func awaitAllReady(t *testing.T, client *control.Client) []*controlpb.Worker {
 // once. Afterwards all eight are back on their ports, and no call has failed but
 // those of the killed.
 func TestCrashStorm(t *testing.T) {
-	client := startControlled(t, "--workers", "8", "--max-restarts", "1000/5s")
-	before := poolOf(t, client)
+	_, _, client := startControlled(t, "--workers", "8", "--max-restarts", "1000/5s")
+	before := workersIn(t, client)
 	ctx, cancel := context.WithCancel(t.Context())
 	failures := make(chan error, 100_000)
 	var calls sync.WaitGroup
@@ -109,7 +109,7 @@ func TestCrashStorm(t *testing.T) {
 	killed := map[string]bool{}
 	for range 30 {
 		time.Sleep(25 * time.Millisecond) // the storm's own pace
-		workers := poolOf(t, client)
+		workers := workersIn(t, client)
 		for _, i := range rand.Perm(len(workers))[:2] {
 			if w := workers[i]; w.Pid != 0 && syscall.Kill(int(w.Pid), syscall.SIGKILL) == nil {
 				killed[fmt.Sprintf("%s, PID %d: SIGKILL", w.Id, w.Pid)] = true
@@ -154,9 +154,9 @@ func afterColon(text string) string {
 //
 //	SNAKEPIT_TEST_RESTARTS=200 go test -race ./cmd -run RestartsInARow
 func TestRestartsInARow(t *testing.T) {
-	client := startControlled(t, "--workers", "4")
+	_, _, client := startControlled(t, "--workers", "4")
 	ports := map[string]int32{}
-	for _, w := range poolOf(t, client) {
+	for _, w := range workersIn(t, client) {
 		ports[w.Id] = w.Port
 	}
 	check := func(r pool.Restarted) {
