@@ -87,6 +87,9 @@ func judge(err error) (code int, hint string) {
 		metrics *supervisor.MetricsError
 		tool    *pool.ToolError
 		file    *fs.PathError
+		cut     *cutShort
+		held    *pool.CleanupTimeoutError
+		again   *pool.NotRestartedError
 	)
 	switch {
 	case errors.As(err, &known):
@@ -104,6 +107,14 @@ func judge(err error) (code int, hint string) {
 			left.RunID)
 	case errors.As(err, &start):
 		return startCode(start), startHint(start)
+	case errors.As(err, &cut):
+		return codeOf(err, exitFailed), "nothing more is begun, and what is under way goes on by itself; see: snakepit list"
+	case errors.As(err, &held):
+		return exitTimeout, heldHint(held)
+	case errors.As(err, &again):
+		return exitFailed, restartHint(again.Failure)
+	case errors.Is(err, pool.ErrNotTried):
+		return exitFailed, "see who is out of service: snakepit list"
 	case errors.Is(err, portcheck.ErrPermission):
 		return exitPermission, "ports below 1024 are reserved: choose another --base-port, or leave it out for free ports"
 	case errors.As(err, &taken):
@@ -180,6 +191,27 @@ func startHint(e *pool.StartError) string {
 		return "find what ends the process while the adapter is imported or made: os._exit, or a crash in native code"
 	}
 	return "mend it, and start again"
+}
+
+// heldHint says how to get at whoever holds a port.
+func heldHint(e *pool.CleanupTimeoutError) string {
+	rest := fmt.Sprintf("%s comes back by itself as soon as port %d is free", e.Worker, e.Port)
+	var pid int
+	if _, err := fmt.Sscanf(e.Holder, "PID %d ", &pid); err != nil { // as portcheck.Owner says it
+		return fmt.Sprintf("look for it as root: ss -ltnp 'sport = :%d'; %s", e.Port, rest)
+	}
+	return fmt.Sprintf("look at it: ps -o pid,ppid,user,stat,args -p %d; end it: kill %d; %s", pid, pid, rest)
+}
+
+func restartHint(f pool.Failure) string {
+	then := fmt.Sprintf("snakepit restart %s", f.Worker)
+	switch {
+	case f.Hint != "":
+		return f.Hint + "; then: " + then
+	case f.Kind == "ready_timeout":
+		return "the lines above may show where it hangs; if it is only slow, start the run with --ready-timeout 2m; again: " + then
+	}
+	return fmt.Sprintf("see: snakepit logs %s; mend it, then: %s", f.Worker, then)
 }
 
 func toolCode(e *pool.ToolError) int {

@@ -51,6 +51,7 @@ matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive,
 		Example: `  snakepit start --workers 8 -d
   snakepit list
   snakepit call add '{"a": 2, "b": 3}'
+  snakepit restart --all
   snakepit stop`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
@@ -62,7 +63,7 @@ matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive,
 		return &usageError{err: err, command: c.CommandPath()}
 	})
 	root.AddCommand(
-		newStart(env), newStop(env), newList(env), newCall(env), newLogs(env), newEvents(env), newVersion(env),
+		newStart(env), newStop(env), newRestart(env), newScale(env), newList(env), newCall(env), newLogs(env), newEvents(env), newVersion(env),
 		newOrphans(env), newKillOrphans(env),
 		newSupervise(env), newGuard(env),
 	)

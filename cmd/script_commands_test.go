@@ -29,18 +29,20 @@ type check func(ts *testscript.TestScript, args []string) error
 // storyCommands are the commands that stories have beside those of testscript.
 func storyCommands() map[string]storyCommand {
 	checks := map[string]check{
-		"exits":         checkExit,
-		"closed-stdout": checkClosedStdout,
-		"listing":       checkListing,
-		"worker":        checkWorker,
-		"events":        checkEvents,
-		"alive":         checkAlive,
-		"file":          checkFile,
-		"found":         checkFound,
-		"killed":        checkKilled,
-		"none-left":     checkNoneLeft,
-		"faster-than":   checkFasterThan,
-		"metric":        checkMetric,
+		"exits":          checkExit,
+		"closed-stdout":  checkClosedStdout,
+		"listing":        checkListing,
+		"worker":         checkWorker,
+		"events":         checkEvents,
+		"alive":          checkAlive,
+		"file":           checkFile,
+		"found":          checkFound,
+		"killed":         checkKilled,
+		"restarted":      checkRestarted,
+		"restart-failed": checkRestartFailed,
+		"none-left":      checkNoneLeft,
+		"faster-than":    checkFasterThan,
+		"metric":         checkMetric,
 	}
 	commands := map[string]storyCommand{
 		"eventually": eventually(checks),

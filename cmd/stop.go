@@ -10,10 +10,8 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snakepit-dev/snakepit/internal/config"
-	"github.com/snakepit-dev/snakepit/internal/control"
 	"github.com/snakepit-dev/snakepit/internal/control/controlpb"
 	"github.com/snakepit-dev/snakepit/internal/rundir"
-	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 type stopOptions struct {
@@ -26,19 +24,23 @@ type stopOptions struct {
 func newStop(env *Env) *cobra.Command {
 	o := &stopOptions{env: env}
 	c := &cobra.Command{
-		Use:   "stop",
-		Short: "Stop a run, and look for what survived",
+		Use:   "stop [WORKER...]",
+		Short: "Stop a run, and look for what survived; or stop single workers",
 		Long: `Stop asks every worker of a run to end (SIGTERM), kills what is left after the
 grace time (SIGKILL), and then looks for survivors: by the run's marker, by
 process group, and by port. It reports success only when it found none; otherwise
-it lists them and exits 1.`,
+it lists them and exits 1.
+
+With worker ids it stops these, and the run goes on without them: they stay in
+the list, as stopped, until "snakepit restart" brings them back.`,
 		Example: `  snakepit stop
   snakepit stop --run-id demo --grace 30s
-  snakepit stop --force`,
-		Args: cobra.NoArgs,
-		RunE: func(c *cobra.Command, _ []string) error {
+  snakepit stop --force
+  snakepit stop default-2 default-3`,
+		ValidArgsFunction: completeWorkers(&o.runID),
+		RunE: func(c *cobra.Command, workers []string) error {
 			o.force = o.force || c.Flags().Changed("grace") && o.grace == 0
-			return o.run(c.Context())
+			return o.run(c.Context(), workers)
 		},
 	}
 	addRunFlag(c, &o.runID)
@@ -47,7 +49,7 @@ it lists them and exits 1.`,
 	return c
 }
 
-func (o *stopOptions) run(ctx context.Context) error {
+func (o *stopOptions) run(ctx context.Context, workers []string) error {
 	if o.grace < 0 {
 		return failf(exitUsage, "to skip the grace time: --force", "cannot use --grace %v: it is negative", o.grace)
 	}
@@ -56,15 +58,19 @@ func (o *stopOptions) run(ctx context.Context) error {
 		return err
 	}
 	defer client.Close()
-	if err := o.reach(ctx, client, found); err != nil {
-		return err
+	var hangs *failure
+	if _, err := reach(ctx, client, found, "stop"); errors.As(err, &hangs) {
+		return err // whatever else is wrong, such as its version: it may still stop
+	}
+	if len(workers) > 0 {
+		return o.stopWorkers(ctx, client, found, workers)
 	}
 	styles := newStyles(o.env.Err)
 	summary, err := client.Stop(ctx, o.grace, o.force, func(w *controlpb.WorkerStopped) {
 		fmt.Fprintln(o.env.Err, stoppedLine(styles, w.Id, int(w.Pid), w.Exit, w.Signal, w.Took.AsDuration()))
 	})
 	if err != nil {
-		return o.lost(found, err)
+		return unreached(found, "stop", err)
 	}
 	if err := rundir.WaitEnded(ctx, found.Dir); err != nil {
 		return fmt.Errorf("cannot see the supervisor of run %q end: %w", found.RunID, err)
@@ -74,45 +80,6 @@ func (o *stopOptions) run(ctx context.Context) error {
 		_ = json.Unmarshal(found.Record.Config, &settings) // of another version perhaps; then the defaults hold
 	}
 	return printSummary(o.env, settings, summary)
-}
-
-// answerTime is how long a supervisor may take to answer before it is asked to
-// stop, which may take as long as its workers do.
-const answerTime = 5 * time.Second
-
-// reach refuses to wait for a supervisor that hangs. One of another version
-// answers, if only that it is.
-func (o *stopOptions) reach(ctx context.Context, client *control.Client, found rundir.Found) error {
-	ctx, cancel := context.WithTimeout(ctx, answerTime)
-	defer cancel()
-	_, err := client.Status(ctx)
-	switch {
-	case errors.Is(err, context.DeadlineExceeded):
-		return failf(exitTimeout, o.insist(found), "cannot stop run %q: its supervisor does not answer within %v", found.RunID, answerTime)
-	case errors.Is(err, control.ErrUnreachable):
-		return o.lost(found, err)
-	}
-	return nil
-}
-
-// lost is a stop whose end nobody reported.
-func (o *stopOptions) lost(found rundir.Found, err error) error {
-	if errors.Is(err, control.ErrUnreachable) {
-		return failf(exitFailed, o.insist(found), "cannot stop run %q: %w", found.RunID, err)
-	}
-	return fmt.Errorf("cannot stop run %q: %w", found.RunID, err)
-}
-
-// insist says what helps when the supervisor does not. It names no PID that may
-// be another's by now.
-func (o *stopOptions) insist(found rundir.Found) string {
-	if found.Record != nil {
-		s := found.Record.Supervisor
-		if alive, err := (procscan.ID{PID: s.PID, Start: s.Start, Boot: s.Boot}).Alive(); err == nil && alive {
-			return fmt.Sprintf("look at it: ps -o pid,stat,wchan,args -p %d; if it hangs: kill -9 %d, and its guard ends the workers", s.PID, s.PID)
-		}
-	}
-	return fmt.Sprintf("the supervisor has ended; see what it left: snakepit orphans --run-id %s", found.RunID)
 }
 
 // stoppedLine is how one worker ended.
@@ -130,6 +97,16 @@ func stoppedLine(s *styles, worker string, pid int, exit, signal string, took ti
 	}
 	return line
 }
+
+// survivorText names a process, or a port that is held.
+func survivorText(s *controlpb.Survivor) string {
+	if s.Pid == 0 {
+		return s.What
+	}
+	return fmt.Sprintf("survivor: PID %d: %s", s.Pid, s.What)
+}
+
+const lookAtWhatIsLeft = "look at what is left: ps -o pid,ppid,stat,args -p PID; end it: kill -9 PID"
 
 // printSummary says what was found when everything was stopped, and fails when
 // anything was, or when anything went wrong on the way.
@@ -154,11 +131,7 @@ func printSummary(env *Env, run config.Config, summary *controlpb.StopSummary) e
 		fmt.Fprintln(env.Err, styles.bad.Render("✗ "+fmt.Sprintf(format, args...)))
 	}
 	for _, survivor := range summary.Survivors {
-		if survivor.Pid == 0 {
-			complain("%s", survivor.What)
-			continue
-		}
-		complain("survivor: PID %d: %s", survivor.Pid, survivor.What)
+		complain("%s", survivorText(survivor))
 	}
 	for _, pid := range guard.GetSurvivors() {
 		complain("survivor: PID %d: the guard has not ended it", pid)
@@ -167,7 +140,7 @@ func printSummary(env *Env, run config.Config, summary *controlpb.StopSummary) e
 		complain("%s", text)
 	}
 	if left > 0 {
-		return failf(exitFailed, "look at what is left: ps -o pid,ppid,stat,args -p PID; end it: kill -9 PID", "run %q stopped, but not cleanly: see the %d lines above", runID, left)
+		return failf(exitFailed, lookAtWhatIsLeft, "run %q stopped, but not cleanly: see the %d lines above", runID, left)
 	}
 	fmt.Fprintf(env.Err, "%s  run %s stopped. %s\n", styles.state("stopped"), styles.title.Render(runID), lastWord(guard))
 	return nil

@@ -25,16 +25,17 @@ func newStyles(w io.Writer) *styles {
 	}
 }
 
-// state draws the state of a worker, a run or a process with its sign.
+// state draws the state of a worker, a run or a process, or what became of a
+// restart, with its sign.
 func (s *styles) state(state string) string {
 	switch state {
 	case "ready", "running", "alive":
 		return s.good.Render("● " + state)
-	case "failed", "blocked":
+	case "failed", "blocked", "not ready":
 		return s.bad.Render("✗ " + state)
 	case "backoff", "stopping", "releasing", "halted":
 		return s.warn.Render("◐ " + state)
-	case "stopped", "ended", "gone", "zombie":
+	case "stopped", "ended", "gone", "zombie", "not tried":
 		return s.faint.Render("○ " + state)
 	}
 	return s.warn.Render("◌ " + state)

@@ -116,20 +116,30 @@ func describe(err error) string {
 	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "cannot start pool %q: %d of its %d workers failed; everything was stopped", start.Pool, len(start.Failures), start.Workers)
-	for i, f := range start.Failures {
+	listFailures(&b, start.Failures)
+	return b.String()
+}
+
+// listFailures adds who failed, each on a line of its own, with what it printed.
+func listFailures(b *strings.Builder, failures []pool.Failure) {
+	for i, f := range failures {
 		if i == maxFailures {
-			fmt.Fprintf(&b, "\n  … and %d more", len(start.Failures)-i)
+			fmt.Fprintf(b, "\n  … and %d more", len(failures)-i)
 			break
 		}
-		fmt.Fprintf(&b, "\n  %s: %s", f.Worker, f.Reason)
-		if i > 0 && sameOutput(start.Failures[0], f) {
+		fmt.Fprintf(b, "\n  %s: %s", f.Worker, f.Reason)
+		if i > 0 && sameOutput(failures[0], f) {
 			continue
 		}
-		for _, line := range f.Output {
-			fmt.Fprintf(&b, "\n    | %s", line)
-		}
+		listOutput(b, f)
 	}
-	return b.String()
+}
+
+// listOutput adds the last lines that a worker printed.
+func listOutput(b *strings.Builder, f pool.Failure) {
+	for _, line := range f.Output {
+		fmt.Fprintf(b, "\n    | %s", line)
+	}
 }
 
 func sameOutput(a, b pool.Failure) bool {

@@ -38,6 +38,7 @@ var table = []struct {
 	{ErrVersion, codes.OutOfRange},
 	{ErrPermission, codes.PermissionDenied},
 	{ErrUnreachable, codes.Unavailable},
+	{pool.ErrNotTried, codes.InvalidArgument},
 }
 
 // toStatus is the server's side of the table.
@@ -74,6 +75,9 @@ func fromStatus(err error) error {
 		return nil
 	}
 	s := status.Convert(err)
+	if s.Code() == codes.Unimplemented { // gRPC's own word: the server never says it
+		return &remote{text: "the run was started by an older snakepit, whose supervisor cannot do this", is: ErrVersion}
+	}
 	for _, row := range table {
 		if s.Code() == row.code {
 			return &remote{text: s.Message(), is: row.err}

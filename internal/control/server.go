@@ -61,14 +61,15 @@ type Run interface {
 // Server serves one run on a Unix socket.
 type Server struct {
 	controlpb.UnimplementedControlServer
-	run  Run
-	uid  int
-	grpc *grpc.Server
+	run     Run
+	uid     int
+	grpc    *grpc.Server
+	keepers func() []keeper // the run's pools
 }
 
 // NewServer makes a server that answers the user uid and root, nobody else.
 func NewServer(run Run, uid int) *Server {
-	s := &Server{run: run, uid: uid}
+	s := &Server{run: run, uid: uid, keepers: keepersOf(run)}
 	s.grpc = grpc.NewServer(
 		grpc.Creds(peerCredentials{}),
 		grpc.MaxRecvMsgSize(maxMessage), grpc.MaxSendMsgSize(maxMessage),
@@ -174,36 +175,36 @@ func workerOf(s pool.Status) *controlpb.Worker {
 
 // Stop implements the protocol. It goes on when the client leaves.
 func (s *Server) Stop(request *controlpb.StopRequest, stream grpc.ServerStreamingServer[controlpb.StopEvent]) error {
-	results := make(chan *controlpb.StopEvent)
-	go func() {
-		defer close(results)
+	return relay(stream, func(tell func(*controlpb.StopEvent)) error {
 		summary := s.run.Stop(StopOptions{
 			Grace: request.Grace.AsDuration(), Force: request.Force,
-			Result: func(r pool.StopResult) { results <- stoppedOf(r) },
+			Result: func(r pool.StopResult) {
+				tell(&controlpb.StopEvent{Event: &controlpb.StopEvent_Worker{Worker: stoppedOf(r)}})
+			},
 		})
-		results <- &controlpb.StopEvent{Event: &controlpb.StopEvent_Summary{Summary: SummaryOf(summary)}}
-	}()
-	var failed error
-	for event := range results {
-		if failed == nil {
-			failed = stream.Send(event)
-		}
-	}
-	return failed
+		tell(&controlpb.StopEvent{Event: &controlpb.StopEvent_Summary{Summary: SummaryOf(summary)}})
+		return nil
+	})
 }
 
-func stoppedOf(r pool.StopResult) *controlpb.StopEvent {
-	return &controlpb.StopEvent{Event: &controlpb.StopEvent_Worker{Worker: &controlpb.WorkerStopped{
+func stoppedOf(r pool.StopResult) *controlpb.WorkerStopped {
+	return &controlpb.WorkerStopped{
 		Id: r.Worker, Pid: int32(r.PID), Exit: r.Exit, Signal: r.Signal, Took: durationpb.New(r.Took), Error: r.Err,
-	}}}
+		Survivors: survivorsOf(r.Survivors),
+	}
+}
+
+func survivorsOf(survivors []pool.Survivor) []*controlpb.Survivor {
+	var out []*controlpb.Survivor
+	for _, s := range survivors {
+		out = append(out, &controlpb.Survivor{Pid: int32(s.PID), What: s.What})
+	}
+	return out
 }
 
 // SummaryOf is a summary as it goes over the socket.
 func SummaryOf(s StopSummary) *controlpb.StopSummary {
-	out := &controlpb.StopSummary{Errors: s.Errors}
-	for _, survivor := range s.Survivors {
-		out.Survivors = append(out.Survivors, &controlpb.Survivor{Pid: int32(survivor.PID), What: survivor.What})
-	}
+	out := &controlpb.StopSummary{Errors: s.Errors, Survivors: survivorsOf(s.Survivors)}
 	if s.Guard != nil {
 		out.Guard = &controlpb.Cleanup{
 			Found: pids(s.Guard.Found), Killed: pids(s.Guard.Killed),
@@ -223,7 +224,7 @@ func pids(in []int) []int32 {
 
 // Call implements the protocol. The deadline of the stream is the call's.
 func (s *Server) Call(request *controlpb.CallRequest, stream grpc.ServerStreamingServer[controlpb.CallResponse]) error {
-	p, err := s.poolFor(request)
+	p, err := choose(s.run.Pools(), request.Pool, request.Worker)
 	if err != nil {
 		return toStatus(err)
 	}
@@ -243,26 +244,4 @@ func (s *Server) Call(request *controlpb.CallRequest, stream grpc.ServerStreamin
 		return toStatus(err)
 	}
 	return stream.Send(&controlpb.CallResponse{Event: &controlpb.CallResponse_Result{Result: answer}})
-}
-
-// poolFor finds the pool that a call means: the one named, or the worker's, or
-// the only one.
-func (s *Server) poolFor(request *controlpb.CallRequest) (*pool.Pool, error) {
-	pools := s.run.Pools()
-	var names []string
-	for _, p := range pools {
-		names = append(names, p.Name())
-		if request.Pool == p.Name() || (request.Pool == "" && request.Worker != "" && p.Worker(request.Worker).Worker != "") {
-			return p, nil
-		}
-	}
-	switch {
-	case request.Pool != "":
-		return nil, fmt.Errorf("%w: no pool %q; the run has %s", pool.ErrNoWorker, request.Pool, strings.Join(names, ", "))
-	case len(pools) == 1:
-		return pools[0], nil
-	case request.Worker == "":
-		return nil, fmt.Errorf("%w: the run has %s", ErrWhichPool, strings.Join(names, ", "))
-	}
-	return nil, fmt.Errorf("%w: no worker %q in the pools %s", pool.ErrNoWorker, request.Worker, strings.Join(names, ", "))
 }

@@ -539,6 +539,7 @@ type WorkerStopped struct {
 	Signal        string                 `protobuf:"bytes,4,opt,name=signal,proto3" json:"signal,omitempty"` // the strongest signal that was sent: "", "TERM", "KILL"
 	Took          *durationpb.Duration   `protobuf:"bytes,5,opt,name=took,proto3" json:"took,omitempty"`
 	Error         string                 `protobuf:"bytes,6,opt,name=error,proto3" json:"error,omitempty"` // what went wrong; empty when nothing did
+	Survivors     []*Survivor            `protobuf:"bytes,7,rep,name=survivors,proto3" json:"survivors,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -613,6 +614,13 @@ func (x *WorkerStopped) GetError() string {
 		return x.Error
 	}
 	return ""
+}
+
+func (x *WorkerStopped) GetSurvivors() []*Survivor {
+	if x != nil {
+		return x.Survivors
+	}
+	return nil
 }
 
 type StopSummary struct {
@@ -1073,6 +1081,672 @@ func (x *ToolError) GetTraceback() string {
 	return ""
 }
 
+type RestartRequest struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Pool           string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`                                           // empty: every pool, or that of each worker
+	Workers        []string               `protobuf:"bytes,2,rep,name=workers,proto3" json:"workers,omitempty"`                                     // empty: all
+	Rolling        int32                  `protobuf:"varint,3,opt,name=rolling,proto3" json:"rolling,omitempty"`                                    // how many of a pool may be out of service at once; 0: one
+	Grace          *durationpb.Duration   `protobuf:"bytes,4,opt,name=grace,proto3" json:"grace,omitempty"`                                         // absent: the run's own
+	Force          bool                   `protobuf:"varint,5,opt,name=force,proto3" json:"force,omitempty"`                                        // KILL at once
+	ReleaseTimeout *durationpb.Duration   `protobuf:"bytes,6,opt,name=release_timeout,json=releaseTimeout,proto3" json:"release_timeout,omitempty"` // absent: the run's own
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *RestartRequest) Reset() {
+	*x = RestartRequest{}
+	mi := &file_internal_control_control_proto_msgTypes[15]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *RestartRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*RestartRequest) ProtoMessage() {}
+
+func (x *RestartRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_control_control_proto_msgTypes[15]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use RestartRequest.ProtoReflect.Descriptor instead.
+func (*RestartRequest) Descriptor() ([]byte, []int) {
+	return file_internal_control_control_proto_rawDescGZIP(), []int{15}
+}
+
+func (x *RestartRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *RestartRequest) GetWorkers() []string {
+	if x != nil {
+		return x.Workers
+	}
+	return nil
+}
+
+func (x *RestartRequest) GetRolling() int32 {
+	if x != nil {
+		return x.Rolling
+	}
+	return 0
+}
+
+func (x *RestartRequest) GetGrace() *durationpb.Duration {
+	if x != nil {
+		return x.Grace
+	}
+	return nil
+}
+
+func (x *RestartRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
+func (x *RestartRequest) GetReleaseTimeout() *durationpb.Duration {
+	if x != nil {
+		return x.ReleaseTimeout
+	}
+	return nil
+}
+
+type WorkerRestarted struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Id            string                 `protobuf:"bytes,1,opt,name=id,proto3" json:"id,omitempty"`
+	OldPid        int32                  `protobuf:"varint,2,opt,name=old_pid,json=oldPid,proto3" json:"old_pid,omitempty"` // 0: it had no process
+	NewPid        int32                  `protobuf:"varint,3,opt,name=new_pid,json=newPid,proto3" json:"new_pid,omitempty"` // 0: it has none
+	Port          int32                  `protobuf:"varint,4,opt,name=port,proto3" json:"port,omitempty"`
+	Stop          *durationpb.Duration   `protobuf:"bytes,5,opt,name=stop,proto3" json:"stop,omitempty"`
+	Release       *durationpb.Duration   `protobuf:"bytes,6,opt,name=release,proto3" json:"release,omitempty"`
+	Start         *durationpb.Duration   `protobuf:"bytes,7,opt,name=start,proto3" json:"start,omitempty"`
+	Total         *durationpb.Duration   `protobuf:"bytes,8,opt,name=total,proto3" json:"total,omitempty"`
+	Error         *WorkerError           `protobuf:"bytes,9,opt,name=error,proto3" json:"error,omitempty"` // absent on success
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *WorkerRestarted) Reset() {
+	*x = WorkerRestarted{}
+	mi := &file_internal_control_control_proto_msgTypes[16]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkerRestarted) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkerRestarted) ProtoMessage() {}
+
+func (x *WorkerRestarted) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_control_control_proto_msgTypes[16]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkerRestarted.ProtoReflect.Descriptor instead.
+func (*WorkerRestarted) Descriptor() ([]byte, []int) {
+	return file_internal_control_control_proto_rawDescGZIP(), []int{16}
+}
+
+func (x *WorkerRestarted) GetId() string {
+	if x != nil {
+		return x.Id
+	}
+	return ""
+}
+
+func (x *WorkerRestarted) GetOldPid() int32 {
+	if x != nil {
+		return x.OldPid
+	}
+	return 0
+}
+
+func (x *WorkerRestarted) GetNewPid() int32 {
+	if x != nil {
+		return x.NewPid
+	}
+	return 0
+}
+
+func (x *WorkerRestarted) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *WorkerRestarted) GetStop() *durationpb.Duration {
+	if x != nil {
+		return x.Stop
+	}
+	return nil
+}
+
+func (x *WorkerRestarted) GetRelease() *durationpb.Duration {
+	if x != nil {
+		return x.Release
+	}
+	return nil
+}
+
+func (x *WorkerRestarted) GetStart() *durationpb.Duration {
+	if x != nil {
+		return x.Start
+	}
+	return nil
+}
+
+func (x *WorkerRestarted) GetTotal() *durationpb.Duration {
+	if x != nil {
+		return x.Total
+	}
+	return nil
+}
+
+func (x *WorkerRestarted) GetError() *WorkerError {
+	if x != nil {
+		return x.Error
+	}
+	return nil
+}
+
+type WorkerError struct {
+	state          protoimpl.MessageState `protogen:"open.v1"`
+	Text           string                 `protobuf:"bytes,1,opt,name=text,proto3" json:"text,omitempty"`
+	Code           int32                  `protobuf:"varint,2,opt,name=code,proto3" json:"code,omitempty"`                                          // of the table of errors
+	CleanupTimeout *CleanupTimeout        `protobuf:"bytes,3,opt,name=cleanup_timeout,json=cleanupTimeout,proto3" json:"cleanup_timeout,omitempty"` // its port did not come free
+	NotReady       *Failure               `protobuf:"bytes,4,opt,name=not_ready,json=notReady,proto3" json:"not_ready,omitempty"`                   // its new process did not become ready
+	unknownFields  protoimpl.UnknownFields
+	sizeCache      protoimpl.SizeCache
+}
+
+func (x *WorkerError) Reset() {
+	*x = WorkerError{}
+	mi := &file_internal_control_control_proto_msgTypes[17]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *WorkerError) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*WorkerError) ProtoMessage() {}
+
+func (x *WorkerError) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_control_control_proto_msgTypes[17]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use WorkerError.ProtoReflect.Descriptor instead.
+func (*WorkerError) Descriptor() ([]byte, []int) {
+	return file_internal_control_control_proto_rawDescGZIP(), []int{17}
+}
+
+func (x *WorkerError) GetText() string {
+	if x != nil {
+		return x.Text
+	}
+	return ""
+}
+
+func (x *WorkerError) GetCode() int32 {
+	if x != nil {
+		return x.Code
+	}
+	return 0
+}
+
+func (x *WorkerError) GetCleanupTimeout() *CleanupTimeout {
+	if x != nil {
+		return x.CleanupTimeout
+	}
+	return nil
+}
+
+func (x *WorkerError) GetNotReady() *Failure {
+	if x != nil {
+		return x.NotReady
+	}
+	return nil
+}
+
+type CleanupTimeout struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Port          int32                  `protobuf:"varint,1,opt,name=port,proto3" json:"port,omitempty"`
+	After         *durationpb.Duration   `protobuf:"bytes,2,opt,name=after,proto3" json:"after,omitempty"`
+	Holder        string                 `protobuf:"bytes,3,opt,name=holder,proto3" json:"holder,omitempty"` // empty when nobody is seen to hold it
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *CleanupTimeout) Reset() {
+	*x = CleanupTimeout{}
+	mi := &file_internal_control_control_proto_msgTypes[18]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *CleanupTimeout) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*CleanupTimeout) ProtoMessage() {}
+
+func (x *CleanupTimeout) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_control_control_proto_msgTypes[18]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use CleanupTimeout.ProtoReflect.Descriptor instead.
+func (*CleanupTimeout) Descriptor() ([]byte, []int) {
+	return file_internal_control_control_proto_rawDescGZIP(), []int{18}
+}
+
+func (x *CleanupTimeout) GetPort() int32 {
+	if x != nil {
+		return x.Port
+	}
+	return 0
+}
+
+func (x *CleanupTimeout) GetAfter() *durationpb.Duration {
+	if x != nil {
+		return x.After
+	}
+	return nil
+}
+
+func (x *CleanupTimeout) GetHolder() string {
+	if x != nil {
+		return x.Holder
+	}
+	return ""
+}
+
+type Failure struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Worker        string                 `protobuf:"bytes,1,opt,name=worker,proto3" json:"worker,omitempty"`
+	Kind          string                 `protobuf:"bytes,2,opt,name=kind,proto3" json:"kind,omitempty"`
+	Reason        string                 `protobuf:"bytes,3,opt,name=reason,proto3" json:"reason,omitempty"`
+	Hint          string                 `protobuf:"bytes,4,opt,name=hint,proto3" json:"hint,omitempty"`     // may be empty
+	Output        []string               `protobuf:"bytes,5,rep,name=output,proto3" json:"output,omitempty"` // the last lines of its process
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Failure) Reset() {
+	*x = Failure{}
+	mi := &file_internal_control_control_proto_msgTypes[19]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Failure) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Failure) ProtoMessage() {}
+
+func (x *Failure) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_control_control_proto_msgTypes[19]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Failure.ProtoReflect.Descriptor instead.
+func (*Failure) Descriptor() ([]byte, []int) {
+	return file_internal_control_control_proto_rawDescGZIP(), []int{19}
+}
+
+func (x *Failure) GetWorker() string {
+	if x != nil {
+		return x.Worker
+	}
+	return ""
+}
+
+func (x *Failure) GetKind() string {
+	if x != nil {
+		return x.Kind
+	}
+	return ""
+}
+
+func (x *Failure) GetReason() string {
+	if x != nil {
+		return x.Reason
+	}
+	return ""
+}
+
+func (x *Failure) GetHint() string {
+	if x != nil {
+		return x.Hint
+	}
+	return ""
+}
+
+func (x *Failure) GetOutput() []string {
+	if x != nil {
+		return x.Output
+	}
+	return nil
+}
+
+type ScaleRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pool          string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"` // empty: the only one
+	Workers       int32                  `protobuf:"varint,2,opt,name=workers,proto3" json:"workers,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScaleRequest) Reset() {
+	*x = ScaleRequest{}
+	mi := &file_internal_control_control_proto_msgTypes[20]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScaleRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScaleRequest) ProtoMessage() {}
+
+func (x *ScaleRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_control_control_proto_msgTypes[20]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScaleRequest.ProtoReflect.Descriptor instead.
+func (*ScaleRequest) Descriptor() ([]byte, []int) {
+	return file_internal_control_control_proto_rawDescGZIP(), []int{20}
+}
+
+func (x *ScaleRequest) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *ScaleRequest) GetWorkers() int32 {
+	if x != nil {
+		return x.Workers
+	}
+	return 0
+}
+
+type ScaleEvent struct {
+	state protoimpl.MessageState `protogen:"open.v1"`
+	// Types that are valid to be assigned to Event:
+	//
+	//	*ScaleEvent_Worker
+	//	*ScaleEvent_Summary
+	Event         isScaleEvent_Event `protobuf_oneof:"event"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScaleEvent) Reset() {
+	*x = ScaleEvent{}
+	mi := &file_internal_control_control_proto_msgTypes[21]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScaleEvent) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScaleEvent) ProtoMessage() {}
+
+func (x *ScaleEvent) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_control_control_proto_msgTypes[21]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScaleEvent.ProtoReflect.Descriptor instead.
+func (*ScaleEvent) Descriptor() ([]byte, []int) {
+	return file_internal_control_control_proto_rawDescGZIP(), []int{21}
+}
+
+func (x *ScaleEvent) GetEvent() isScaleEvent_Event {
+	if x != nil {
+		return x.Event
+	}
+	return nil
+}
+
+func (x *ScaleEvent) GetWorker() *WorkerStopped {
+	if x != nil {
+		if x, ok := x.Event.(*ScaleEvent_Worker); ok {
+			return x.Worker
+		}
+	}
+	return nil
+}
+
+func (x *ScaleEvent) GetSummary() *ScaleSummary {
+	if x != nil {
+		if x, ok := x.Event.(*ScaleEvent_Summary); ok {
+			return x.Summary
+		}
+	}
+	return nil
+}
+
+type isScaleEvent_Event interface {
+	isScaleEvent_Event()
+}
+
+type ScaleEvent_Worker struct {
+	Worker *WorkerStopped `protobuf:"bytes,1,opt,name=worker,proto3,oneof"`
+}
+
+type ScaleEvent_Summary struct {
+	Summary *ScaleSummary `protobuf:"bytes,2,opt,name=summary,proto3,oneof"` // last
+}
+
+func (*ScaleEvent_Worker) isScaleEvent_Event() {}
+
+func (*ScaleEvent_Summary) isScaleEvent_Event() {}
+
+type ScaleSummary struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Pool          string                 `protobuf:"bytes,1,opt,name=pool,proto3" json:"pool,omitempty"`
+	Before        int32                  `protobuf:"varint,2,opt,name=before,proto3" json:"before,omitempty"` // how many workers it had
+	Workers       int32                  `protobuf:"varint,3,opt,name=workers,proto3" json:"workers,omitempty"`
+	Ready         int32                  `protobuf:"varint,4,opt,name=ready,proto3" json:"ready,omitempty"`
+	Failures      []*Failure             `protobuf:"bytes,5,rep,name=failures,proto3" json:"failures,omitempty"` // of new workers, which stay, as failed
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *ScaleSummary) Reset() {
+	*x = ScaleSummary{}
+	mi := &file_internal_control_control_proto_msgTypes[22]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *ScaleSummary) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*ScaleSummary) ProtoMessage() {}
+
+func (x *ScaleSummary) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_control_control_proto_msgTypes[22]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use ScaleSummary.ProtoReflect.Descriptor instead.
+func (*ScaleSummary) Descriptor() ([]byte, []int) {
+	return file_internal_control_control_proto_rawDescGZIP(), []int{22}
+}
+
+func (x *ScaleSummary) GetPool() string {
+	if x != nil {
+		return x.Pool
+	}
+	return ""
+}
+
+func (x *ScaleSummary) GetBefore() int32 {
+	if x != nil {
+		return x.Before
+	}
+	return 0
+}
+
+func (x *ScaleSummary) GetWorkers() int32 {
+	if x != nil {
+		return x.Workers
+	}
+	return 0
+}
+
+func (x *ScaleSummary) GetReady() int32 {
+	if x != nil {
+		return x.Ready
+	}
+	return 0
+}
+
+func (x *ScaleSummary) GetFailures() []*Failure {
+	if x != nil {
+		return x.Failures
+	}
+	return nil
+}
+
+type StopWorkersRequest struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Workers       []string               `protobuf:"bytes,1,rep,name=workers,proto3" json:"workers,omitempty"`
+	Grace         *durationpb.Duration   `protobuf:"bytes,2,opt,name=grace,proto3" json:"grace,omitempty"`  // absent: the run's own
+	Force         bool                   `protobuf:"varint,3,opt,name=force,proto3" json:"force,omitempty"` // KILL at once
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *StopWorkersRequest) Reset() {
+	*x = StopWorkersRequest{}
+	mi := &file_internal_control_control_proto_msgTypes[23]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *StopWorkersRequest) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*StopWorkersRequest) ProtoMessage() {}
+
+func (x *StopWorkersRequest) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_control_control_proto_msgTypes[23]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use StopWorkersRequest.ProtoReflect.Descriptor instead.
+func (*StopWorkersRequest) Descriptor() ([]byte, []int) {
+	return file_internal_control_control_proto_rawDescGZIP(), []int{23}
+}
+
+func (x *StopWorkersRequest) GetWorkers() []string {
+	if x != nil {
+		return x.Workers
+	}
+	return nil
+}
+
+func (x *StopWorkersRequest) GetGrace() *durationpb.Duration {
+	if x != nil {
+		return x.Grace
+	}
+	return nil
+}
+
+func (x *StopWorkersRequest) GetForce() bool {
+	if x != nil {
+		return x.Force
+	}
+	return false
+}
+
 var File_internal_control_control_proto protoreflect.FileDescriptor
 
 const file_internal_control_control_proto_rawDesc = "" +
@@ -1119,14 +1793,15 @@ const file_internal_control_control_proto_rawDesc = "" +
 	"\tStopEvent\x12<\n" +
 	"\x06worker\x18\x01 \x01(\v2\".snakepit.control.v1.WorkerStoppedH\x00R\x06worker\x12<\n" +
 	"\asummary\x18\x02 \x01(\v2 .snakepit.control.v1.StopSummaryH\x00R\asummaryB\a\n" +
-	"\x05event\"\xa2\x01\n" +
+	"\x05event\"\xdf\x01\n" +
 	"\rWorkerStopped\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x10\n" +
 	"\x03pid\x18\x02 \x01(\x05R\x03pid\x12\x12\n" +
 	"\x04exit\x18\x03 \x01(\tR\x04exit\x12\x16\n" +
 	"\x06signal\x18\x04 \x01(\tR\x06signal\x12-\n" +
 	"\x04took\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04took\x12\x14\n" +
-	"\x05error\x18\x06 \x01(\tR\x05error\"\x96\x01\n" +
+	"\x05error\x18\x06 \x01(\tR\x05error\x12;\n" +
+	"\tsurvivors\x18\a \x03(\v2\x1d.snakepit.control.v1.SurvivorR\tsurvivors\"\x96\x01\n" +
 	"\vStopSummary\x12;\n" +
 	"\tsurvivors\x18\x01 \x03(\v2\x1d.snakepit.control.v1.SurvivorR\tsurvivors\x122\n" +
 	"\x05guard\x18\x02 \x01(\v2\x1c.snakepit.control.v1.CleanupR\x05guard\x12\x16\n" +
@@ -1158,11 +1833,64 @@ const file_internal_control_control_proto_rawDesc = "" +
 	"\tToolError\x12\x12\n" +
 	"\x04type\x18\x01 \x01(\tR\x04type\x12\x18\n" +
 	"\amessage\x18\x02 \x01(\tR\amessage\x12\x1c\n" +
-	"\ttraceback\x18\x03 \x01(\tR\ttraceback2\xf7\x01\n" +
+	"\ttraceback\x18\x03 \x01(\tR\ttraceback\"\xe3\x01\n" +
+	"\x0eRestartRequest\x12\x12\n" +
+	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x18\n" +
+	"\aworkers\x18\x02 \x03(\tR\aworkers\x12\x18\n" +
+	"\arolling\x18\x03 \x01(\x05R\arolling\x12/\n" +
+	"\x05grace\x18\x04 \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12\x14\n" +
+	"\x05force\x18\x05 \x01(\bR\x05force\x12B\n" +
+	"\x0frelease_timeout\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\x0ereleaseTimeout\"\xe5\x02\n" +
+	"\x0fWorkerRestarted\x12\x0e\n" +
+	"\x02id\x18\x01 \x01(\tR\x02id\x12\x17\n" +
+	"\aold_pid\x18\x02 \x01(\x05R\x06oldPid\x12\x17\n" +
+	"\anew_pid\x18\x03 \x01(\x05R\x06newPid\x12\x12\n" +
+	"\x04port\x18\x04 \x01(\x05R\x04port\x12-\n" +
+	"\x04stop\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04stop\x123\n" +
+	"\arelease\x18\x06 \x01(\v2\x19.google.protobuf.DurationR\arelease\x12/\n" +
+	"\x05start\x18\a \x01(\v2\x19.google.protobuf.DurationR\x05start\x12/\n" +
+	"\x05total\x18\b \x01(\v2\x19.google.protobuf.DurationR\x05total\x126\n" +
+	"\x05error\x18\t \x01(\v2 .snakepit.control.v1.WorkerErrorR\x05error\"\xbe\x01\n" +
+	"\vWorkerError\x12\x12\n" +
+	"\x04text\x18\x01 \x01(\tR\x04text\x12\x12\n" +
+	"\x04code\x18\x02 \x01(\x05R\x04code\x12L\n" +
+	"\x0fcleanup_timeout\x18\x03 \x01(\v2#.snakepit.control.v1.CleanupTimeoutR\x0ecleanupTimeout\x129\n" +
+	"\tnot_ready\x18\x04 \x01(\v2\x1c.snakepit.control.v1.FailureR\bnotReady\"m\n" +
+	"\x0eCleanupTimeout\x12\x12\n" +
+	"\x04port\x18\x01 \x01(\x05R\x04port\x12/\n" +
+	"\x05after\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05after\x12\x16\n" +
+	"\x06holder\x18\x03 \x01(\tR\x06holder\"y\n" +
+	"\aFailure\x12\x16\n" +
+	"\x06worker\x18\x01 \x01(\tR\x06worker\x12\x12\n" +
+	"\x04kind\x18\x02 \x01(\tR\x04kind\x12\x16\n" +
+	"\x06reason\x18\x03 \x01(\tR\x06reason\x12\x12\n" +
+	"\x04hint\x18\x04 \x01(\tR\x04hint\x12\x16\n" +
+	"\x06output\x18\x05 \x03(\tR\x06output\"<\n" +
+	"\fScaleRequest\x12\x12\n" +
+	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x18\n" +
+	"\aworkers\x18\x02 \x01(\x05R\aworkers\"\x92\x01\n" +
+	"\n" +
+	"ScaleEvent\x12<\n" +
+	"\x06worker\x18\x01 \x01(\v2\".snakepit.control.v1.WorkerStoppedH\x00R\x06worker\x12=\n" +
+	"\asummary\x18\x02 \x01(\v2!.snakepit.control.v1.ScaleSummaryH\x00R\asummaryB\a\n" +
+	"\x05event\"\xa4\x01\n" +
+	"\fScaleSummary\x12\x12\n" +
+	"\x04pool\x18\x01 \x01(\tR\x04pool\x12\x16\n" +
+	"\x06before\x18\x02 \x01(\x05R\x06before\x12\x18\n" +
+	"\aworkers\x18\x03 \x01(\x05R\aworkers\x12\x14\n" +
+	"\x05ready\x18\x04 \x01(\x05R\x05ready\x128\n" +
+	"\bfailures\x18\x05 \x03(\v2\x1c.snakepit.control.v1.FailureR\bfailures\"u\n" +
+	"\x12StopWorkersRequest\x12\x18\n" +
+	"\aworkers\x18\x01 \x03(\tR\aworkers\x12/\n" +
+	"\x05grace\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12\x14\n" +
+	"\x05force\x18\x03 \x01(\bR\x05force2\xfc\x03\n" +
 	"\aControl\x12Q\n" +
 	"\x06Status\x12\".snakepit.control.v1.StatusRequest\x1a#.snakepit.control.v1.StatusResponse\x12J\n" +
 	"\x04Stop\x12 .snakepit.control.v1.StopRequest\x1a\x1e.snakepit.control.v1.StopEvent0\x01\x12M\n" +
-	"\x04Call\x12 .snakepit.control.v1.CallRequest\x1a!.snakepit.control.v1.CallResponse0\x01B=Z;github.com/snakepit-dev/snakepit/internal/control/controlpbb\x06proto3"
+	"\x04Call\x12 .snakepit.control.v1.CallRequest\x1a!.snakepit.control.v1.CallResponse0\x01\x12V\n" +
+	"\aRestart\x12#.snakepit.control.v1.RestartRequest\x1a$.snakepit.control.v1.WorkerRestarted0\x01\x12M\n" +
+	"\x05Scale\x12!.snakepit.control.v1.ScaleRequest\x1a\x1f.snakepit.control.v1.ScaleEvent0\x01\x12\\\n" +
+	"\vStopWorkers\x12'.snakepit.control.v1.StopWorkersRequest\x1a\".snakepit.control.v1.WorkerStopped0\x01B=Z;github.com/snakepit-dev/snakepit/internal/control/controlpbb\x06proto3"
 
 var (
 	file_internal_control_control_proto_rawDescOnce sync.Once
@@ -1176,7 +1904,7 @@ func file_internal_control_control_proto_rawDescGZIP() []byte {
 	return file_internal_control_control_proto_rawDescData
 }
 
-var file_internal_control_control_proto_msgTypes = make([]protoimpl.MessageInfo, 15)
+var file_internal_control_control_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
 var file_internal_control_control_proto_goTypes = []any{
 	(*StatusRequest)(nil),         // 0: snakepit.control.v1.StatusRequest
 	(*StatusResponse)(nil),        // 1: snakepit.control.v1.StatusResponse
@@ -1193,35 +1921,65 @@ var file_internal_control_control_proto_goTypes = []any{
 	(*CallResponse)(nil),          // 12: snakepit.control.v1.CallResponse
 	(*CallResult)(nil),            // 13: snakepit.control.v1.CallResult
 	(*ToolError)(nil),             // 14: snakepit.control.v1.ToolError
-	(*timestamppb.Timestamp)(nil), // 15: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 16: google.protobuf.Duration
+	(*RestartRequest)(nil),        // 15: snakepit.control.v1.RestartRequest
+	(*WorkerRestarted)(nil),       // 16: snakepit.control.v1.WorkerRestarted
+	(*WorkerError)(nil),           // 17: snakepit.control.v1.WorkerError
+	(*CleanupTimeout)(nil),        // 18: snakepit.control.v1.CleanupTimeout
+	(*Failure)(nil),               // 19: snakepit.control.v1.Failure
+	(*ScaleRequest)(nil),          // 20: snakepit.control.v1.ScaleRequest
+	(*ScaleEvent)(nil),            // 21: snakepit.control.v1.ScaleEvent
+	(*ScaleSummary)(nil),          // 22: snakepit.control.v1.ScaleSummary
+	(*StopWorkersRequest)(nil),    // 23: snakepit.control.v1.StopWorkersRequest
+	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
 }
 var file_internal_control_control_proto_depIdxs = []int32{
 	2,  // 0: snakepit.control.v1.StatusResponse.supervisor:type_name -> snakepit.control.v1.Process
 	2,  // 1: snakepit.control.v1.StatusResponse.guard:type_name -> snakepit.control.v1.Process
 	3,  // 2: snakepit.control.v1.StatusResponse.pools:type_name -> snakepit.control.v1.Pool
-	15, // 3: snakepit.control.v1.Process.started_at:type_name -> google.protobuf.Timestamp
+	24, // 3: snakepit.control.v1.Process.started_at:type_name -> google.protobuf.Timestamp
 	4,  // 4: snakepit.control.v1.Pool.workers:type_name -> snakepit.control.v1.Worker
-	15, // 5: snakepit.control.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
-	16, // 6: snakepit.control.v1.StopRequest.grace:type_name -> google.protobuf.Duration
+	24, // 5: snakepit.control.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
+	25, // 6: snakepit.control.v1.StopRequest.grace:type_name -> google.protobuf.Duration
 	7,  // 7: snakepit.control.v1.StopEvent.worker:type_name -> snakepit.control.v1.WorkerStopped
 	8,  // 8: snakepit.control.v1.StopEvent.summary:type_name -> snakepit.control.v1.StopSummary
-	16, // 9: snakepit.control.v1.WorkerStopped.took:type_name -> google.protobuf.Duration
-	9,  // 10: snakepit.control.v1.StopSummary.survivors:type_name -> snakepit.control.v1.Survivor
-	10, // 11: snakepit.control.v1.StopSummary.guard:type_name -> snakepit.control.v1.Cleanup
-	13, // 12: snakepit.control.v1.CallResponse.result:type_name -> snakepit.control.v1.CallResult
-	14, // 13: snakepit.control.v1.CallResult.error:type_name -> snakepit.control.v1.ToolError
-	0,  // 14: snakepit.control.v1.Control.Status:input_type -> snakepit.control.v1.StatusRequest
-	5,  // 15: snakepit.control.v1.Control.Stop:input_type -> snakepit.control.v1.StopRequest
-	11, // 16: snakepit.control.v1.Control.Call:input_type -> snakepit.control.v1.CallRequest
-	1,  // 17: snakepit.control.v1.Control.Status:output_type -> snakepit.control.v1.StatusResponse
-	6,  // 18: snakepit.control.v1.Control.Stop:output_type -> snakepit.control.v1.StopEvent
-	12, // 19: snakepit.control.v1.Control.Call:output_type -> snakepit.control.v1.CallResponse
-	17, // [17:20] is the sub-list for method output_type
-	14, // [14:17] is the sub-list for method input_type
-	14, // [14:14] is the sub-list for extension type_name
-	14, // [14:14] is the sub-list for extension extendee
-	0,  // [0:14] is the sub-list for field type_name
+	25, // 9: snakepit.control.v1.WorkerStopped.took:type_name -> google.protobuf.Duration
+	9,  // 10: snakepit.control.v1.WorkerStopped.survivors:type_name -> snakepit.control.v1.Survivor
+	9,  // 11: snakepit.control.v1.StopSummary.survivors:type_name -> snakepit.control.v1.Survivor
+	10, // 12: snakepit.control.v1.StopSummary.guard:type_name -> snakepit.control.v1.Cleanup
+	13, // 13: snakepit.control.v1.CallResponse.result:type_name -> snakepit.control.v1.CallResult
+	14, // 14: snakepit.control.v1.CallResult.error:type_name -> snakepit.control.v1.ToolError
+	25, // 15: snakepit.control.v1.RestartRequest.grace:type_name -> google.protobuf.Duration
+	25, // 16: snakepit.control.v1.RestartRequest.release_timeout:type_name -> google.protobuf.Duration
+	25, // 17: snakepit.control.v1.WorkerRestarted.stop:type_name -> google.protobuf.Duration
+	25, // 18: snakepit.control.v1.WorkerRestarted.release:type_name -> google.protobuf.Duration
+	25, // 19: snakepit.control.v1.WorkerRestarted.start:type_name -> google.protobuf.Duration
+	25, // 20: snakepit.control.v1.WorkerRestarted.total:type_name -> google.protobuf.Duration
+	17, // 21: snakepit.control.v1.WorkerRestarted.error:type_name -> snakepit.control.v1.WorkerError
+	18, // 22: snakepit.control.v1.WorkerError.cleanup_timeout:type_name -> snakepit.control.v1.CleanupTimeout
+	19, // 23: snakepit.control.v1.WorkerError.not_ready:type_name -> snakepit.control.v1.Failure
+	25, // 24: snakepit.control.v1.CleanupTimeout.after:type_name -> google.protobuf.Duration
+	7,  // 25: snakepit.control.v1.ScaleEvent.worker:type_name -> snakepit.control.v1.WorkerStopped
+	22, // 26: snakepit.control.v1.ScaleEvent.summary:type_name -> snakepit.control.v1.ScaleSummary
+	19, // 27: snakepit.control.v1.ScaleSummary.failures:type_name -> snakepit.control.v1.Failure
+	25, // 28: snakepit.control.v1.StopWorkersRequest.grace:type_name -> google.protobuf.Duration
+	0,  // 29: snakepit.control.v1.Control.Status:input_type -> snakepit.control.v1.StatusRequest
+	5,  // 30: snakepit.control.v1.Control.Stop:input_type -> snakepit.control.v1.StopRequest
+	11, // 31: snakepit.control.v1.Control.Call:input_type -> snakepit.control.v1.CallRequest
+	15, // 32: snakepit.control.v1.Control.Restart:input_type -> snakepit.control.v1.RestartRequest
+	20, // 33: snakepit.control.v1.Control.Scale:input_type -> snakepit.control.v1.ScaleRequest
+	23, // 34: snakepit.control.v1.Control.StopWorkers:input_type -> snakepit.control.v1.StopWorkersRequest
+	1,  // 35: snakepit.control.v1.Control.Status:output_type -> snakepit.control.v1.StatusResponse
+	6,  // 36: snakepit.control.v1.Control.Stop:output_type -> snakepit.control.v1.StopEvent
+	12, // 37: snakepit.control.v1.Control.Call:output_type -> snakepit.control.v1.CallResponse
+	16, // 38: snakepit.control.v1.Control.Restart:output_type -> snakepit.control.v1.WorkerRestarted
+	21, // 39: snakepit.control.v1.Control.Scale:output_type -> snakepit.control.v1.ScaleEvent
+	7,  // 40: snakepit.control.v1.Control.StopWorkers:output_type -> snakepit.control.v1.WorkerStopped
+	35, // [35:41] is the sub-list for method output_type
+	29, // [29:35] is the sub-list for method input_type
+	29, // [29:29] is the sub-list for extension type_name
+	29, // [29:29] is the sub-list for extension extendee
+	0,  // [0:29] is the sub-list for field type_name
 }
 
 func init() { file_internal_control_control_proto_init() }
@@ -1237,13 +1995,17 @@ func file_internal_control_control_proto_init() {
 		(*CallResponse_ChunkJson)(nil),
 		(*CallResponse_Result)(nil),
 	}
+	file_internal_control_control_proto_msgTypes[21].OneofWrappers = []any{
+		(*ScaleEvent_Worker)(nil),
+		(*ScaleEvent_Summary)(nil),
+	}
 	type x struct{}
 	out := protoimpl.TypeBuilder{
 		File: protoimpl.DescBuilder{
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_control_control_proto_rawDesc), len(file_internal_control_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   15,
+			NumMessages:   24,
 			NumExtensions: 0,
 			NumServices:   1,
 		},

@@ -21,9 +21,12 @@ import (
 const _ = grpc.SupportPackageIsVersion9
 
 const (
-	Control_Status_FullMethodName = "/snakepit.control.v1.Control/Status"
-	Control_Stop_FullMethodName   = "/snakepit.control.v1.Control/Stop"
-	Control_Call_FullMethodName   = "/snakepit.control.v1.Control/Call"
+	Control_Status_FullMethodName      = "/snakepit.control.v1.Control/Status"
+	Control_Stop_FullMethodName        = "/snakepit.control.v1.Control/Stop"
+	Control_Call_FullMethodName        = "/snakepit.control.v1.Control/Call"
+	Control_Restart_FullMethodName     = "/snakepit.control.v1.Control/Restart"
+	Control_Scale_FullMethodName       = "/snakepit.control.v1.Control/Scale"
+	Control_StopWorkers_FullMethodName = "/snakepit.control.v1.Control/StopWorkers"
 )
 
 // ControlClient is the client API for Control service.
@@ -36,6 +39,17 @@ type ControlClient interface {
 	Stop(ctx context.Context, in *StopRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[StopEvent], error)
 	// Call runs a tool on a worker. The call's deadline reaches the worker.
 	Call(ctx context.Context, in *CallRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[CallResponse], error)
+	// Restart restarts workers, each on its own port. One event for each worker as
+	// its restart ends; the end of the stream is the end of all. When the client
+	// leaves, no further worker is touched, and what is under way goes on.
+	Restart(ctx context.Context, in *RestartRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WorkerRestarted], error)
+	// Scale has a pool keep another number of workers. One event for each worker
+	// that was stopped, then a summary.
+	Scale(ctx context.Context, in *ScaleRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ScaleEvent], error)
+	// StopWorkers ends single workers; their slots stay, and the run goes on. One
+	// event for each worker as it ends. It is no field of Stop: a supervisor that
+	// does not know the field would end the run.
+	StopWorkers(ctx context.Context, in *StopWorkersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WorkerStopped], error)
 }
 
 type controlClient struct {
@@ -94,6 +108,63 @@ func (c *controlClient) Call(ctx context.Context, in *CallRequest, opts ...grpc.
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_CallClient = grpc.ServerStreamingClient[CallResponse]
 
+func (c *controlClient) Restart(ctx context.Context, in *RestartRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WorkerRestarted], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[2], Control_Restart_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[RestartRequest, WorkerRestarted]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_RestartClient = grpc.ServerStreamingClient[WorkerRestarted]
+
+func (c *controlClient) Scale(ctx context.Context, in *ScaleRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[ScaleEvent], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[3], Control_Scale_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[ScaleRequest, ScaleEvent]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_ScaleClient = grpc.ServerStreamingClient[ScaleEvent]
+
+func (c *controlClient) StopWorkers(ctx context.Context, in *StopWorkersRequest, opts ...grpc.CallOption) (grpc.ServerStreamingClient[WorkerStopped], error) {
+	cOpts := append([]grpc.CallOption{grpc.StaticMethod()}, opts...)
+	stream, err := c.cc.NewStream(ctx, &Control_ServiceDesc.Streams[4], Control_StopWorkers_FullMethodName, cOpts...)
+	if err != nil {
+		return nil, err
+	}
+	x := &grpc.GenericClientStream[StopWorkersRequest, WorkerStopped]{ClientStream: stream}
+	if err := x.ClientStream.SendMsg(in); err != nil {
+		return nil, err
+	}
+	if err := x.ClientStream.CloseSend(); err != nil {
+		return nil, err
+	}
+	return x, nil
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_StopWorkersClient = grpc.ServerStreamingClient[WorkerStopped]
+
 // ControlServer is the server API for Control service.
 // All implementations must embed UnimplementedControlServer
 // for forward compatibility.
@@ -104,6 +175,17 @@ type ControlServer interface {
 	Stop(*StopRequest, grpc.ServerStreamingServer[StopEvent]) error
 	// Call runs a tool on a worker. The call's deadline reaches the worker.
 	Call(*CallRequest, grpc.ServerStreamingServer[CallResponse]) error
+	// Restart restarts workers, each on its own port. One event for each worker as
+	// its restart ends; the end of the stream is the end of all. When the client
+	// leaves, no further worker is touched, and what is under way goes on.
+	Restart(*RestartRequest, grpc.ServerStreamingServer[WorkerRestarted]) error
+	// Scale has a pool keep another number of workers. One event for each worker
+	// that was stopped, then a summary.
+	Scale(*ScaleRequest, grpc.ServerStreamingServer[ScaleEvent]) error
+	// StopWorkers ends single workers; their slots stay, and the run goes on. One
+	// event for each worker as it ends. It is no field of Stop: a supervisor that
+	// does not know the field would end the run.
+	StopWorkers(*StopWorkersRequest, grpc.ServerStreamingServer[WorkerStopped]) error
 	mustEmbedUnimplementedControlServer()
 }
 
@@ -122,6 +204,15 @@ func (UnimplementedControlServer) Stop(*StopRequest, grpc.ServerStreamingServer[
 }
 func (UnimplementedControlServer) Call(*CallRequest, grpc.ServerStreamingServer[CallResponse]) error {
 	return status.Error(codes.Unimplemented, "method Call not implemented")
+}
+func (UnimplementedControlServer) Restart(*RestartRequest, grpc.ServerStreamingServer[WorkerRestarted]) error {
+	return status.Error(codes.Unimplemented, "method Restart not implemented")
+}
+func (UnimplementedControlServer) Scale(*ScaleRequest, grpc.ServerStreamingServer[ScaleEvent]) error {
+	return status.Error(codes.Unimplemented, "method Scale not implemented")
+}
+func (UnimplementedControlServer) StopWorkers(*StopWorkersRequest, grpc.ServerStreamingServer[WorkerStopped]) error {
+	return status.Error(codes.Unimplemented, "method StopWorkers not implemented")
 }
 func (UnimplementedControlServer) mustEmbedUnimplementedControlServer() {}
 func (UnimplementedControlServer) testEmbeddedByValue()                 {}
@@ -184,6 +275,39 @@ func _Control_Call_Handler(srv interface{}, stream grpc.ServerStream) error {
 // This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
 type Control_CallServer = grpc.ServerStreamingServer[CallResponse]
 
+func _Control_Restart_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(RestartRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServer).Restart(m, &grpc.GenericServerStream[RestartRequest, WorkerRestarted]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_RestartServer = grpc.ServerStreamingServer[WorkerRestarted]
+
+func _Control_Scale_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(ScaleRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServer).Scale(m, &grpc.GenericServerStream[ScaleRequest, ScaleEvent]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_ScaleServer = grpc.ServerStreamingServer[ScaleEvent]
+
+func _Control_StopWorkers_Handler(srv interface{}, stream grpc.ServerStream) error {
+	m := new(StopWorkersRequest)
+	if err := stream.RecvMsg(m); err != nil {
+		return err
+	}
+	return srv.(ControlServer).StopWorkers(m, &grpc.GenericServerStream[StopWorkersRequest, WorkerStopped]{ServerStream: stream})
+}
+
+// This type alias is provided for backwards compatibility with existing code that references the prior non-generic stream type by name.
+type Control_StopWorkersServer = grpc.ServerStreamingServer[WorkerStopped]
+
 // Control_ServiceDesc is the grpc.ServiceDesc for Control service.
 // It's only intended for direct use with grpc.RegisterService,
 // and not to be introspected or modified (even as a copy)
@@ -205,6 +329,21 @@ var Control_ServiceDesc = grpc.ServiceDesc{
 		{
 			StreamName:    "Call",
 			Handler:       _Control_Call_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Restart",
+			Handler:       _Control_Restart_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "Scale",
+			Handler:       _Control_Scale_Handler,
+			ServerStreams: true,
+		},
+		{
+			StreamName:    "StopWorkers",
+			Handler:       _Control_StopWorkers_Handler,
 			ServerStreams: true,
 		},
 	},
