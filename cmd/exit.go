@@ -133,6 +133,8 @@ func judge(err error) (code int, hint string) {
 		return exitFailed, "see why: snakepit list; snakepit logs"
 	case errors.Is(err, pool.ErrStopping):
 		return exitFailed, "it takes no calls any more; see: snakepit list"
+	case errors.Is(err, pool.ErrStopped):
+		return exitFailed, "see who did: snakepit events; start it again: snakepit restart WORKER"
 	case errors.Is(err, pool.ErrWorkerDied):
 		return exitFailed, "see what became of it: snakepit list; snakepit logs"
 	case errors.Is(err, control.ErrVersion):

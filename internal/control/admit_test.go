@@ -53,8 +53,8 @@ func TestErrorsBesideTheTable(t *testing.T) {
 		{errors.New("plain"), nil},
 		{status.Error(codes.Unavailable, "the worker's socket"), nil},
 		{status.Error(codes.NotFound, "the worker's answer"), nil},
-		{status.Error(codes.DeadlineExceeded, "the worker's clock"), table[4].err},
-		{status.Error(codes.Canceled, "the worker's word"), table[5].err},
+		{status.Error(codes.DeadlineExceeded, "the worker's clock"), context.DeadlineExceeded},
+		{status.Error(codes.Canceled, "the worker's word"), context.Canceled},
 	} {
 		got := fromStatus(toStatus(tt.sent))
 		for _, row := range table {

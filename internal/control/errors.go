@@ -30,6 +30,7 @@ var table = []struct {
 }{
 	{pool.ErrNoWorker, codes.NotFound},
 	{pool.ErrStopping, codes.FailedPrecondition},
+	{pool.ErrStopped, codes.DataLoss},
 	{pool.ErrNoneReady, codes.ResourceExhausted},
 	{pool.ErrWorkerDied, codes.Aborted},
 	{context.DeadlineExceeded, codes.DeadlineExceeded},

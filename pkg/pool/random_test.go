@@ -222,6 +222,9 @@ func (r *randomLife) restart(ctx context.Context, t *testing.T, p *Pool, o Resta
 		if one.Err == nil && (one.NewPID == 0 || one.NewPID == one.OldPID) {
 			t.Errorf("restarted: %+v", one)
 		}
+		if one.Stop < 0 || one.Release < 0 || one.Start < 0 {
+			t.Errorf("a phase ends before it begins: %+v", one)
+		}
 		if total := one.Stop + one.Release + one.Start; one.Err == nil && total != one.Total {
 			t.Errorf("the phases take %v: %+v", total, one)
 		}

@@ -29,7 +29,7 @@ func (w *worker) onExit() {
 	if w.state == Ready && w.failure == nil {
 		w.message = "ended unasked: " + w.lastExit
 	}
-	if w.order != nil {
+	if w.order != nil && !w.order.launched {
 		w.order.gone = time.Now()
 	}
 	w.pool.calls.remove(w.id)
