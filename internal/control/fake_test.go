@@ -159,11 +159,13 @@ func (p *process) Readiness(context.Context) (pool.Readiness, error) {
 	return pool.Readiness{Protocol: 1, Ready: true, PID: os.Getpid(), Port: p.spec.Port}, nil
 }
 
-func (p *process) Done() <-chan struct{} { return p.done }
-func (p *process) Exit() pool.Exit       { return pool.Exit{} }
-func (p *process) Tail() []string        { return nil }
-func (p *process) DumpStacks() error     { return nil }
-func (*process) RSS() (uint64, error)    { return 0, nil }
+func (p *process) Done() <-chan struct{}        { return p.done }
+func (p *process) Exit() pool.Exit              { return pool.Exit{} }
+func (p *process) Tail() []string               { return nil }
+func (p *process) DumpStacks() error            { return nil }
+func (*process) RSS() (uint64, error)           { return 0, nil }
+func (*process) Connect() pool.Connect          { return nil }
+func (*process) Awaited(context.Context) string { return "" }
 
 func (p *process) SignalGroup(syscall.Signal) error {
 	p.once.Do(func() { close(p.done) })

@@ -1,8 +1,13 @@
 package supervisor
 
 import (
+	"cmp"
+	"errors"
+	"fmt"
+	"io/fs"
 	"maps"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -36,6 +41,82 @@ func workerCommand(c config.Config, p config.Pool, python pyenv.Environment, key
 		}
 		return pool.Command{Path: python.Python, Args: args, Env: workerEnv(inherited, p.Env, spec, key)}
 	}
+}
+
+// foreignCommand is that of a pool whose workers are any other program: its words,
+// in which {port}, {host}, {worker}, {pool} and {run_id} stand for the worker's own.
+// The program's name has no placeholders; it is looked up once, so that a wrong one
+// is told before anything starts. Such a worker is marked by its environment alone,
+// which holds its address, too.
+//
+// ready is what pool.ParseReady reads; empty means health. own is the pool's own
+// environment.
+func foreignCommand(words []string, ready string, own map[string]string, key string) (func(pool.Spec) pool.Command, error) {
+	if len(words) == 0 {
+		return nil, errors.New("it is empty")
+	}
+	when, err := pool.ParseReady(cmp.Or(ready, "health"))
+	if err != nil {
+		return nil, err
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return nil, err
+	}
+	path, given := own["PATH"]
+	if !given {
+		path = os.Getenv("PATH")
+	}
+	program, err := findProgram(words[0], dir, path)
+	if err != nil {
+		return nil, err
+	}
+	inherited := os.Environ()
+	return func(spec pool.Spec) pool.Command {
+		port := strconv.Itoa(spec.Port)
+		fill := strings.NewReplacer("{port}", port, "{host}", spec.Host, "{worker}", spec.Worker, "{pool}", spec.Pool, "{run_id}", spec.RunID)
+		var args []string
+		for _, word := range words[1:] {
+			args = append(args, fill.Replace(word))
+		}
+		all := map[string]string{}
+		maps.Copy(all, own)
+		all["SNAKEPIT_PORT"] = port
+		return pool.Command{Path: program, Args: args, Env: workerEnv(inherited, all, spec, key), Dir: dir, Ready: when}
+	}, nil
+}
+
+// findProgram makes the name of a program absolute: relative to dir when it holds a
+// slash, otherwise by the absolute entries of path. Relative entries are left out as
+// in os/exec: what they name changes with the working directory.
+func findProgram(name, dir, path string) (string, error) {
+	if strings.ContainsRune(name, filepath.Separator) {
+		if !filepath.IsAbs(name) {
+			name = filepath.Join(dir, name)
+		}
+		if err := checkProgram(name); err != nil {
+			return "", err
+		}
+		return name, nil
+	}
+	for _, entry := range filepath.SplitList(path) {
+		if found := filepath.Join(entry, name); name != "" && filepath.IsAbs(entry) && checkProgram(found) == nil {
+			return found, nil
+		}
+	}
+	return "", fmt.Errorf("%q is not on PATH", name)
+}
+
+// checkProgram returns nil for a file that one may run.
+func checkProgram(path string) error {
+	info, err := os.Stat(path)
+	switch {
+	case err != nil:
+		return err
+	case !info.Mode().IsRegular() || info.Mode()&0o111 == 0:
+		return &fs.PathError{Op: "run", Path: path, Err: errors.New("it is not an executable file")}
+	}
+	return nil
 }
 
 // threadLimits keep numeric libraries from starting a thread for each core in

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"net"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/snakepit-dev/snakepit/internal/config"
@@ -41,7 +42,9 @@ func (s *supervisor) makePools() error {
 	}
 	commands := map[string]func(pool.Spec) pool.Command{}
 	for _, p := range s.opts.Config.Pools {
-		commands[p.Name] = workerCommand(s.opts.Config, p, s.opts.Python, s.key)
+		if commands[p.Name], err = s.commandOf(p); err != nil {
+			return errors.Join(err, s.registry.Close())
+		}
 	}
 	s.launcher, err = pool.NewExecLauncher(
 		func(spec pool.Spec) pool.Command { return commands[spec.Pool](spec) },
@@ -62,6 +65,19 @@ func (s *supervisor) makePools() error {
 		s.pools = append(s.pools, made)
 	}
 	return nil
+}
+
+// commandOf is the program of a pool's workers: Python's, or a foreign one.
+func (s *supervisor) commandOf(p config.Pool) (func(pool.Spec) pool.Command, error) {
+	if len(p.Command) > 0 {
+		command, err := foreignCommand(p.Command, p.Ready, p.Env, s.key)
+		if err != nil {
+			what := fmt.Sprintf("the command %q of pool %q", strings.Join(p.Command, " "), p.Name)
+			return nil, &config.Error{What: what, Reason: err.Error(), Hint: "Name a program that is on PATH, or give its path."}
+		}
+		return command, nil
+	}
+	return workerCommand(s.opts.Config, p, s.opts.Python, s.key), nil
 }
 
 // poolOptions are the settings of a pool, its own and those of the run.

@@ -40,6 +40,7 @@ type Record struct {
 	PID         int       `json:"pid,omitempty"`
 	Port        int       `json:"port,omitempty"`
 	Reason      string    `json:"reason,omitempty"`
+	Exit        string    `json:"exit,omitempty"`  // what the end of a process means: a pool.ExitKind
 	Cause       string    `json:"cause,omitempty"` // of a restart, in one of few words
 	Count       *int      `json:"count,omitempty"`
 	PIDs        []int     `json:"pids,omitempty"`
@@ -88,7 +89,7 @@ func (l *Log) Close() error {
 func (l *Log) Observe(e pool.Event) {
 	l.Emit(Record{
 		Time: e.Time, Event: WorkerState, Pool: e.Pool, Worker: e.Worker, From: string(e.From), To: string(e.To),
-		Incarnation: e.Incarnation, PID: e.PID, Port: e.Port, Reason: e.Reason, Cause: e.Cause,
+		Incarnation: e.Incarnation, PID: e.PID, Port: e.Port, Reason: e.Reason, Exit: string(e.Exit), Cause: e.Cause,
 	})
 }
 

@@ -62,10 +62,19 @@ type bridge struct {
 
 // ConnectBridge makes a client that speaks snakepit.bridge and grpc.health.v1.
 func ConnectBridge(host string, port int) (Client, error) {
+	b, err := newBridge(host, port)
+	if err != nil {
+		return nil, err
+	}
+	return b, nil
+}
+
+func newBridge(host string, port int, more ...grpc.DialOption) (*bridge, error) {
 	conn, err := grpc.NewClient("passthrough:///"+net.JoinHostPort(host, strconv.Itoa(port)),
-		grpc.WithTransportCredentials(insecure.NewCredentials()),
-		grpc.WithNoProxy(),
-		grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))
+		append(more,
+			grpc.WithTransportCredentials(insecure.NewCredentials()),
+			grpc.WithNoProxy(),
+			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client of %s:%d: %w", host, port, err)
 	}

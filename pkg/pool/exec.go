@@ -9,7 +9,9 @@ import (
 	"os/exec"
 	"runtime"
 	"slices"
+	"strings"
 	"sync"
+	"sync/atomic"
 	"syscall"
 	"time"
 
@@ -22,6 +24,9 @@ type Command struct {
 	Args []string // without the program's name
 	Env  []string // all of it, KEY=value
 	Dir  string   // "": the caller's
+	// Ready is how it is known that the program serves. The zero value is for the
+	// worker package; a program of another make needs one of the other ways.
+	Ready ReadyWhen
 }
 
 // Output takes what a worker process prints, on either stream.
@@ -34,9 +39,11 @@ type Output interface {
 // ExecLauncher launches workers as child processes. A worker gets
 //   - a session and a group of its own, so that a terminal's Ctrl-C does not
 //     reach it and a signal to its group reaches its children;
-//   - its ready channel, the descriptor in SNAKEPIT_READY_FD;
+//   - its ready channel, the descriptor in SNAKEPIT_READY_FD, unless it is a
+//     foreign program (Command.Ready);
 //   - its lifeline, the descriptor in SNAKEPIT_LIFELINE_FD: a pipe that ends
-//     when this process ends, however it ends;
+//     when this process ends, however it ends. A foreign program may read it, and
+//     end itself at its end;
 //   - on Linux, SIGTERM from the kernel when this process dies.
 //
 // The last two are layers, each of which alone ends the workers of a dead
@@ -51,6 +58,8 @@ type ExecLauncher struct {
 
 	mu       sync.Mutex       // guards children, and is held while one is born
 	children map[int]struct{} // PIDs that are ours to wait for
+
+	memory oomKills
 }
 
 // Layer is a way in which workers learn that the process of their launcher has
@@ -107,42 +116,69 @@ func (l *ExecLauncher) Launch(_ context.Context, spec Spec) (Process, error) {
 }
 
 func (l *ExecLauncher) launch(spec Spec, output Output) (*child, error) {
-	readyR, readyW, err := os.Pipe()
-	if err != nil {
-		return nil, err
+	command := l.command(spec)
+	if command.Ready.By == ReadyLog && command.Ready.Line == nil {
+		return nil, errors.New("no expression says which line of its output means that it is ready")
 	}
-	defer readyW.Close()
 	printR, printW, err := os.Pipe()
 	if err != nil {
-		readyR.Close()
 		return nil, err
 	}
 	defer printW.Close()
-
-	command := l.command(spec)
-	cmd := exec.Command(command.Path, command.Args...)
-	cmd.Dir = command.Dir
-	cmd.Env = append(slices.Clip(command.Env), "SNAKEPIT_READY_FD=3")
-	cmd.Stdout, cmd.Stderr = printW, printW
-	cmd.ExtraFiles = []*os.File{readyW}
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	c := &child{
+		launcher: l, spec: spec, how: command.Ready, cmd: exec.Command(command.Path, command.Args...), output: output,
+		done: make(chan struct{}), printed: make(chan struct{}),
+	}
+	c.cmd.Dir = command.Dir
+	c.cmd.Env = withoutDescriptors(command.Env)
+	c.cmd.Stdout, c.cmd.Stderr = printW, printW
+	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	if !c.how.foreign() {
+		var readyW *os.File
+		if c.ready, readyW, err = os.Pipe(); err != nil {
+			printR.Close()
+			return nil, err
+		}
+		defer readyW.Close()
+		give(c.cmd, readyVariable, readyW)
+	}
+	if c.how.By == ReadyLog {
+		c.watch = newWatch(c.how.Line)
+	}
 	if !slices.Contains(l.without, Lifeline) {
-		cmd.Env = append(cmd.Env, "SNAKEPIT_LIFELINE_FD=4")
-		cmd.ExtraFiles = append(cmd.ExtraFiles, l.lifeline)
+		give(c.cmd, lifelineVariable, l.lifeline)
 	}
 	if !slices.Contains(l.without, ParentDeathSignal) {
-		guardAgainstParentDeath(cmd.SysProcAttr)
+		guardAgainstParentDeath(c.cmd.SysProcAttr)
 	}
-
-	c := &child{launcher: l, cmd: cmd, output: output, ready: readyR, done: make(chan struct{}), printed: make(chan struct{})}
 	if err := l.start(c); err != nil {
-		readyR.Close()
+		_ = c.ready.Close() // nobody has written to it; a foreign program has none
 		printR.Close()
 		return nil, err
 	}
 	go c.copyOutput(printR)
 	go c.awaitExit()
 	return c, nil
+}
+
+// The variables that hold the numbers of a worker's descriptors.
+const (
+	readyVariable    = "SNAKEPIT_READY_FD"
+	lifelineVariable = "SNAKEPIT_LIFELINE_FD"
+)
+
+// give passes a descriptor on, and says its number in a variable.
+func give(cmd *exec.Cmd, variable string, file *os.File) {
+	cmd.ExtraFiles = append(cmd.ExtraFiles, file)
+	cmd.Env = append(cmd.Env, fmt.Sprintf("%s=%d", variable, 2+len(cmd.ExtraFiles)))
+}
+
+// withoutDescriptors copies an environment without the variables that would be
+// another worker's, if this process is itself started by one.
+func withoutDescriptors(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
+		return strings.HasPrefix(entry, readyVariable+"=") || strings.HasPrefix(entry, lifelineVariable+"=")
+	})
 }
 
 // start has the starting thread start the child. It is known before anybody
@@ -158,6 +194,7 @@ func (l *ExecLauncher) start(c *child) error {
 		// It has ended already; as our child it keeps its PID until it is reaped.
 		c.id = procscan.ID{PID: c.cmd.Process.Pid}
 	}
+	c.memory = l.memory.open(c.id.PID)
 	return nil
 }
 
@@ -181,130 +218,25 @@ func (l *ExecLauncher) Forget(pid int) {
 	l.ReapStrangers()
 }
 
-// child is the Process of a child process.
+// child is the Process of a child process; its methods are in child.go.
 type child struct {
 	launcher *ExecLauncher
+	spec     Spec
+	how      ReadyWhen
 	cmd      *exec.Cmd
 	id       procscan.ID
 	output   Output
-	ready    *os.File
+	watch    *watch   // of ReadyLog
+	ready    *os.File // nil for a foreign program
+	memory   oomCounter
 	printed  chan struct{} // closed when nobody can print any more
 	done     chan struct{}
 	exit     Exit
 	endedAt  time.Time
+	awaited  atomic.Pointer[string] // what stood against its being ready, last
 
-	mu     sync.Mutex // held while the group is signalled, and while the leader is reaped
+	mu     sync.Mutex // held while the group is signalled, and while the leader is reaped; guards what follows
 	reaped bool
+	asked  bool // to end
+	killed bool // by us
 }
-
-func (c *child) ID() procscan.ID       { return c.id }
-func (c *child) Done() <-chan struct{} { return c.done }
-func (c *child) Exit() Exit            { return c.exit }
-
-// copyOutput passes on what is printed until the last writer has gone, which
-// may be a child of the worker that outlives it.
-func (c *child) copyOutput(from *os.File) {
-	defer close(c.printed)
-	defer from.Close()
-	_, _ = io.Copy(lenient{c.output}, from)
-	_ = c.output.Close()
-}
-
-// lenient goes on when what is written is lost: a log that cannot be written
-// must not break the pipe of a worker that serves.
-type lenient struct{ io.Writer }
-
-func (l lenient) Write(p []byte) (int, error) {
-	_, _ = l.Writer.Write(p)
-	return len(p), nil
-}
-
-// Tail waits a moment for the last words to arrive.
-func (c *child) Tail() []string {
-	select {
-	case <-c.printed:
-	case <-time.After(250 * time.Millisecond):
-	}
-	return c.output.Tail()
-}
-
-// Readiness implements Process.
-func (c *child) Readiness(ctx context.Context) (Readiness, error) {
-	defer c.ready.Close()
-	stop := context.AfterFunc(ctx, func() { _ = c.ready.SetReadDeadline(time.Now()) })
-	defer stop()
-	said, err := parseReadiness(c.ready)
-	if ctx.Err() != nil {
-		return Readiness{}, context.Cause(ctx)
-	}
-	return said, err
-}
-
-// awaitExit reaps the process. It learns of the end first and reaps under the
-// lock, so that no signal can go to a number that is free again.
-func (c *child) awaitExit() {
-	defer close(c.done)
-	awaitUnreaped(c.id)
-	c.mu.Lock()
-	_ = c.cmd.Wait() // says in words what ProcessState says in numbers
-	c.reaped = true
-	c.endedAt = time.Now()
-	c.mu.Unlock()
-	c.exit = exitOf(c.cmd.ProcessState)
-	c.launcher.Forget(c.id.PID)
-}
-
-// exitOf is -1 for a process that somebody else waited for.
-func exitOf(state *os.ProcessState) Exit {
-	if state == nil {
-		return Exit{Code: -1}
-	}
-	if ws, ok := state.Sys().(syscall.WaitStatus); ok && ws.Signaled() {
-		return Exit{Signal: ws.Signal()}
-	}
-	return Exit{Code: state.ExitCode()}
-}
-
-// SignalGroup implements Process.
-func (c *child) SignalGroup(sig syscall.Signal) error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.reaped {
-		return procscan.ErrGone
-	}
-	err := syscall.Kill(-c.id.PID, sig)
-	if errors.Is(err, syscall.ESRCH) {
-		return procscan.ErrGone
-	}
-	return err
-}
-
-// DumpStacks implements Process: the worker registers SIGUSR1 with Python's
-// faulthandler.
-func (c *child) DumpStacks() error {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	if c.reaped {
-		return procscan.ErrGone
-	}
-	return syscall.Kill(c.id.PID, syscall.SIGUSR1)
-}
-
-// RSS implements Process.
-func (c *child) RSS() (uint64, error) {
-	rss, _, err := procscan.Usage(c.id)
-	return rss, err
-}
-
-// EndGroup implements Process. The leader is gone, so the group's number is
-// safe only as long as the group is not empty: each member is checked and
-// signalled as a process of its own.
-func (c *child) EndGroup(ctx context.Context, grace time.Duration) ([]procscan.Ended, error) {
-	if err := syscall.Kill(-c.id.PID, 0); errors.Is(err, syscall.ESRCH) {
-		return nil, nil // nobody left, the usual case
-	}
-	return procscan.EndGroup(ctx, c.id, c.endedAt, procscan.EndOptions{Grace: grace, KillWait: killWait})
-}
-
-// killWait is how long the kernel may take to end a process after KILL.
-const killWait = 5 * time.Second

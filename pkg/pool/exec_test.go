@@ -34,8 +34,8 @@ func TestLaunchServeStop(t *testing.T) {
 		t.Fatal(err)
 	}
 	await(t, p.Done())
-	if got := p.Exit(); got != (Exit{}) {
-		t.Errorf("it ended by %s, want exit 0", got)
+	if got := p.Exit(); got != (Exit{Expected: true}) {
+		t.Errorf("it ended by %s (%s), want exit 0", got, got.Kind())
 	}
 	if left, err := p.EndGroup(soon(t), time.Minute); len(left) != 0 || err != nil {
 		t.Errorf("left in its group: %+v, %v", left, err)
@@ -64,9 +64,9 @@ func TestExitIsReported(t *testing.T) {
 		text   string
 	}{
 		{"die-early", 0, Exit{Code: 3}, "exit 3"},
-		{"serve", syscall.SIGTERM, Exit{}, "exit 0"},
-		{"only-term", syscall.SIGTERM, Exit{Signal: syscall.SIGTERM}, "SIGTERM"},
-		{"only-lifeline", syscall.SIGKILL, Exit{Signal: syscall.SIGKILL}, "SIGKILL"},
+		{"serve", syscall.SIGTERM, Exit{Expected: true}, "exit 0"},
+		{"only-term", syscall.SIGTERM, Exit{Signal: syscall.SIGTERM, Expected: true}, "SIGTERM"},
+		{"only-lifeline", syscall.SIGKILL, Exit{Signal: syscall.SIGKILL, Expected: true}, "SIGKILL"},
 	} {
 		t.Run(tt.text, func(t *testing.T) {
 			p := launch(t, tt.role, 0)
@@ -78,9 +78,22 @@ func TestExitIsReported(t *testing.T) {
 			}
 			await(t, p.Done())
 			if got := p.Exit(); got != tt.want || got.String() != tt.text {
-				t.Errorf("got %s, want %s", got, tt.text)
+				t.Errorf("got %s (%s), want %s", got, got.Kind(), tt.text)
 			}
 		})
+	}
+}
+
+// What others send was not asked for.
+func TestExitByAnothersHand(t *testing.T) {
+	p := launch(t, "serve", 0)
+	mustBeReady(t, p)
+	if err := syscall.Kill(p.ID().PID, syscall.SIGKILL); err != nil {
+		t.Fatal(err)
+	}
+	await(t, p.Done())
+	if got := p.Exit(); got != (Exit{Signal: syscall.SIGKILL}) || got.Kind() != ExitSignal {
+		t.Errorf("got %s (%s), want SIGKILL", got, got.Kind())
 	}
 }
 
@@ -136,7 +149,7 @@ func TestClosedOutput(t *testing.T) {
 	}
 	_ = p.SignalGroup(syscall.SIGTERM)
 	await(t, p.Done())
-	if got := p.Exit(); got != (Exit{}) {
+	if got := p.Exit(); got != (Exit{Expected: true}) {
 		t.Errorf("it ended by %s, want exit 0", got)
 	}
 }

@@ -307,6 +307,9 @@ func (p *fakeProcess) EndGroup(context.Context, time.Duration) ([]procscan.Ended
 	return nil, nil
 }
 
+func (p *fakeProcess) Connect() Connect               { return nil }
+func (p *fakeProcess) Awaited(context.Context) string { return "" }
+
 func (p *fakeProcess) RSS() (uint64, error) { return p.rss, nil }
 
 func (p *fakeProcess) DumpStacks() error {

@@ -138,7 +138,11 @@ func (w *worker) awaitReady(ctx context.Context, process Process) (Client, error
 	if said.Port != w.port {
 		return nil, fmt.Errorf("it serves on port %d, not on %d", said.Port, w.port)
 	}
-	client, err := w.opts.Connect(w.opts.Host, said.Port)
+	connect := process.Connect()
+	if connect == nil {
+		connect = w.opts.Connect
+	}
+	client, err := connect(w.opts.Host, said.Port)
 	if err != nil {
 		return nil, err
 	}
@@ -194,5 +198,8 @@ func (w *worker) onReadyTimeout() {
 }
 
 func (w *worker) readyTimeout() error {
+	if last := w.process.Awaited(w.ctx); last != "" {
+		return fmt.Errorf("%w within %v: %s", ErrReadyTimeout, w.opts.ReadyTimeout, last)
+	}
 	return fmt.Errorf("%w within %v", ErrReadyTimeout, w.opts.ReadyTimeout)
 }

@@ -20,8 +20,10 @@ func TestMain(m *testing.M) {
 	// Whatever goes wrong with a test, its processes do not stay.
 	time.AfterFunc(2*time.Minute, func() { os.Exit(99) })
 	play, known := workerRoles()[name]
-	if !known {
-		play, known = hostRoles()[name]
+	for _, more := range []map[string]func(){hostRoles(), foreignRoles()} {
+		if !known {
+			play, known = more[name]
+		}
 	}
 	if !known {
 		os.Exit(98)

@@ -48,6 +48,11 @@ type Process interface {
 	// DumpStacks asks the process to write its stacks to its output. The error is
 	// errors.ErrUnsupported for one that would not understand.
 	DumpStacks() error
+	// Connect makes a client of the process; nil: the pool's own does.
+	Connect() Connect
+	// Awaited says what stood against the readiness of the process, last; "" when
+	// nothing is known.
+	Awaited(ctx context.Context) string
 	// RSS is the memory that the process takes, in bytes.
 	RSS() (uint64, error)
 }
@@ -80,6 +85,8 @@ type Event struct {
 	PID         int // 0 without a process
 	Port        int
 	Reason      string
+	// Exit is the Kind of the process's Exit, when this is its end.
+	Exit ExitKind
 	// Cause is why a worker is restarted, in one of few words: "exit", the name
 	// of the signal that ended it, "start_failure", "blocked" for a port that was
 	// held, "request", "max_memory", "ttl", "max_calls", or a Kind of Failure that

@@ -90,7 +90,7 @@ func launch(t *testing.T, role string, port int) launched {
 
 func launchWith(t *testing.T, l *ExecLauncher, outputs chan *memory, port int) launched {
 	t.Helper()
-	p, err := l.Launch(t.Context(), Spec{Worker: "default-0", Port: port})
+	p, err := l.Launch(t.Context(), Spec{Worker: "default-0", Host: "127.0.0.1", Port: port})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -24,6 +24,9 @@ func (w *worker) move(to State, reason string) {
 		Time: time.Now(), Pool: w.opts.Name, Worker: w.id, From: w.state, To: to,
 		Incarnation: w.incarnation, PID: w.pid(), Port: w.port, Reason: reason, Cause: w.cause(to),
 	}
+	if to == Releasing && w.process != nil {
+		event.Exit = w.process.Exit().Kind()
+	}
 	w.state = to
 	w.publish()
 	w.opts.Observer.Observe(event)
@@ -44,8 +47,15 @@ func (w *worker) cause(to State) string {
 	case w.failure != nil:
 		return "start_failure"
 	}
-	if w.process != nil && w.process.Exit().Signal != 0 {
-		return w.process.Exit().String()
+	if w.process == nil {
+		return "exit"
+	}
+	exit := w.process.Exit()
+	switch exit.Kind() {
+	case ExitOutOfMemory:
+		return string(ExitOutOfMemory)
+	case ExitSignal:
+		return exit.String()
 	}
 	return "exit"
 }
