@@ -38,6 +38,7 @@ type (
 	healthTold struct {
 		incarnation uint64
 		asked       time.Time
+		last        bool
 		err         error // nil: it answers
 		rss         uint64
 	}

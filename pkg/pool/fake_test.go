@@ -339,6 +339,7 @@ func (c fakeClient) Healthy(ctx context.Context) error {
 		return nil
 	}
 	<-ctx.Done()
+	time.Sleep(time.Millisecond) // nobody is that punctual
 	return ctx.Err()
 }
 

@@ -35,15 +35,16 @@ func (w *worker) awaitHealthTurn() {
 	w.setTimer(healthTimer, interval-passed)
 }
 
-// askHealth sends one health RPC, and measures the process on the way.
-func (w *worker) askHealth(patience time.Duration) {
+// askHealth sends one health RPC, and measures the process on the way. The last one
+// decides.
+func (w *worker) askHealth(patience time.Duration, last bool) {
 	ctx, incarnation, client, process := w.ctx, w.incarnation, w.client, w.process
 	asked := time.Now()
 	go func() {
 		limited, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
 		err := client.Healthy(limited)
-		told := healthTold{incarnation: incarnation, asked: asked, err: err}
+		told := healthTold{incarnation: incarnation, asked: asked, last: last, err: err}
 		if w.opts.MaxMemory > 0 {
 			told.rss, _ = process.RSS() // one that has just ended takes none
 		}
@@ -67,8 +68,8 @@ func (w *worker) onHealth(e healthTold) {
 	switch {
 	case left > 0:
 		w.setTimer(healthTimer, min(left, recheck))
-	case time.Since(e.asked) > recheck:
-		w.askHealth(recheck)
+	case !e.last:
+		w.askHealth(recheck, true)
 	default:
 		w.onHung(e.err)
 	}

@@ -147,7 +147,7 @@ func (w *worker) onTimer(what timerKind) {
 	case what == stacksTimer && w.state == Ready:
 		w.end(w.opts.Grace, false, w.message)
 	case what == healthTimer && w.state == Ready:
-		w.askHealth(w.opts.HealthTimeout)
+		w.askHealth(w.opts.HealthTimeout, false)
 	case what == ttlTimer && w.state == Ready:
 		w.recycle("ttl")
 	case what == silentTimer && w.state == Starting:
