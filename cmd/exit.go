@@ -188,9 +188,9 @@ func startHint(e *pool.StartError) string {
 	case first.Hint != "":
 		return first.Hint
 	case first.Kind == "ready_timeout":
-		return "the stacks above show where it hangs; if it is only slow: --ready-timeout 2m"
+		return "the lines above show where it hangs, if it has said so; if it is only slow: --ready-timeout 2m"
 	case first.Kind == "exit":
-		return "find what ends the process while the adapter is imported or made: os._exit, or a crash in native code"
+		return "find what ends the process while it starts: the lines above, os._exit in an adapter, a crash in native code"
 	}
 	return "mend it, and start again"
 }

@@ -25,7 +25,8 @@ type progress struct {
 	live   bool // on a terminal
 	began  time.Time
 	total  int
-	width  int // of the longest worker id
+	width  int    // of the longest worker id
+	next   string // what to type
 
 	mu     sync.Mutex // guards the rest, and keeps lines whole
 	states map[string]pool.State
@@ -36,11 +37,14 @@ type progress struct {
 func newProgress(env *Env, c config.Config, began time.Time) *progress {
 	p := &progress{
 		env: env, styles: newStyles(env.Err), runID: c.RunID, live: isTerminal(env.Err),
-		began: began, states: map[string]pool.State{},
+		began: began, states: map[string]pool.State{}, next: "snakepit list",
 	}
 	for _, pl := range c.Pools {
 		p.total += pl.Workers
 		p.width = max(p.width, len(pool.WorkerID(pl.Name, pl.Workers-1)))
+	}
+	if c.NeedsPython() {
+		p.next += " · snakepit call ping"
 	}
 	return p
 }
@@ -121,10 +125,10 @@ func (p *progress) ready(detached bool) {
 	took := p.env.Now().Sub(p.began)
 	p.print(fmt.Sprintf("%s  run %s: %d/%d ready in %.2f s", p.styles.state("running"), p.styles.title.Render(p.runID), p.total, p.total, took.Seconds()))
 	if detached {
-		p.print(fmt.Sprintf("%s snakepit list · snakepit call ping · snakepit stop --run-id %s", p.styles.faint.Render("next: "), p.runID))
+		p.print(fmt.Sprintf("%s %s · snakepit stop --run-id %s", p.styles.faint.Render("next: "), p.next, p.runID))
 		return
 	}
-	p.print(fmt.Sprintf("%s Ctrl-C stops it; in another terminal: snakepit list · snakepit call ping", p.styles.faint.Render("next: ")))
+	p.print(fmt.Sprintf("%s Ctrl-C stops it; in another terminal: %s", p.styles.faint.Render("next: "), p.next))
 }
 
 // metrics says where they are: the record knows which port it has become.
