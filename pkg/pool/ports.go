@@ -2,8 +2,10 @@ package pool
 
 import (
 	"context"
+	"strings"
 
 	"github.com/snakepit-dev/snakepit/pkg/portcheck"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 // kernelPorts is the Ports that asks the kernel.
@@ -17,14 +19,29 @@ func (kernelPorts) WaitFree(ctx context.Context, host string, port int) error {
 	return portcheck.WaitFree(ctx, host, port)
 }
 
+// Holder names all: a port that is shared is free when the last of them ends.
 func (kernelPorts) Holder(ctx context.Context, host string, port int) string {
-	owners, err := portcheck.Owners(ctx, host, port)
-	if err != nil || len(owners) == 0 {
-		return ""
+	owners, err := portcheck.MarkedOwners(ctx, host, port, belongsTo)
+	if err != nil {
+		return "" // that it is held is said without it
 	}
-	return owners[0].String()
+	var names []string
+	for _, owner := range owners {
+		names = append(names, owner.String())
+	}
+	return strings.Join(names, "; and by ")
 }
 
 func (kernelPorts) Free(host string, n int) ([]int, error) {
 	return portcheck.FreePorts(host, n)
+}
+
+// belongsTo is the run and the worker that a process carries the marker of. One
+// that only mentions a run is not of it.
+func belongsTo(args, env []string) (runID, worker string) {
+	m := procscan.ParseMarker(args, env)
+	if !m.Condemns {
+		return "", ""
+	}
+	return m.RunID, m.WorkerID
 }

@@ -9,7 +9,6 @@ import (
 	"slices"
 	"strconv"
 	"strings"
-	"time"
 )
 
 // Check returns nil when host:port can be bound and listened on right now, and
@@ -23,14 +22,23 @@ import (
 // [::] with those of IPv4 too. A probe listens for an instant and can get in
 // the way of another who binds the same port in it.
 func Check(ctx context.Context, host string, port int) error {
+	addrs, err := addresses(ctx, host, port)
+	if err != nil {
+		return err
+	}
+	return checkAll(ctx, addrs, port)
+}
+
+// addresses returns at least one, or an *Error.
+func addresses(ctx context.Context, host string, port int) ([]netip.Addr, error) {
 	if port < 1 || port > 65535 {
-		return &Error{Host: bare(host), Port: port, Kind: ErrBadAddress, Err: errPort}
+		return nil, &Error{Host: bare(host), Port: port, Kind: ErrBadAddress, Err: errPort}
 	}
 	addrs, err := resolve(ctx, host)
 	if err != nil {
-		return unresolved(host, port, err)
+		return nil, unresolved(host, port, err)
 	}
-	return checkAll(ctx, addrs, port)
+	return addrs, nil
 }
 
 // checkAll wants the port on every address that is one of this machine, and
@@ -53,25 +61,6 @@ func checkAll(ctx context.Context, addrs []netip.Addr, port int) error {
 		return nil
 	}
 	return notLocal
-}
-
-// WaitFree returns nil once Check does: at once when the port is free. While
-// it is in use, it probes again after a pause that grows from 2 ms to 100 ms,
-// for want of an event: nothing in the kernel tells that a port was released.
-// At the end of the context the error is ErrInUse and that of the context; any
-// other reason against the address ends the wait.
-func WaitFree(ctx context.Context, host string, port int) error {
-	for pause := 2 * time.Millisecond; ; pause = min(pause*3/2, 100*time.Millisecond) {
-		err := Check(ctx, host, port)
-		if !errors.Is(err, ErrInUse) {
-			return err
-		}
-		select {
-		case <-ctx.Done():
-			return &Error{Host: bare(host), Port: port, Kind: ErrInUse, Err: ctx.Err()}
-		case <-time.After(pause):
-		}
-	}
 }
 
 // FreePorts returns n different ports that were free on the host, from the

@@ -6,5 +6,6 @@
 // instant in which it was given, and no port is ever reserved.
 //
 // The package knows nothing of pools and workers, keeps nothing, and ends
-// nobody who is in the way.
+// nobody who is in the way. What a process says of itself it passes to a
+// Marker, which the caller brings.
 package portcheck

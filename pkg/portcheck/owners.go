@@ -3,73 +3,127 @@ package portcheck
 import (
 	"context"
 	"fmt"
-	"net"
 	"net/netip"
+	"os/user"
 	"slices"
 	"strconv"
 	"strings"
-	"syscall"
-	"unicode"
 
 	"github.com/shirou/gopsutil/v3/common"
-	psnet "github.com/shirou/gopsutil/v3/net"
 	"github.com/shirou/gopsutil/v3/process"
 )
 
 // Owner is who holds a port.
 type Owner struct {
-	PID     int32  // 0: held, but by nobody who can be seen from here
-	Command string // the command line; empty when it cannot be read
+	PID    int32  // 0: held, but no process can be named; Unseen says why
+	Unseen Unseen // empty when there is a PID
+	// Command is the whole command line, made printable; empty when it cannot be
+	// read.
+	Command string
+	// User is the name of the process's user, or the number of one without a
+	// name. Where no process is to be seen it is the user who made the socket.
 	User    string
+	RunID   string // what a Marker said; empty without one
+	Worker  string // the same
 	Address string // the local address that is held, as host:port
 	// State of the socket as netstat(8) names it: LISTEN, or that of a connection
 	// when nobody listens.
 	State string
 }
 
-func (o Owner) String() string {
-	switch {
-	case o.PID == 0 && o.State == "TIME_WAIT":
-		return "nobody any more: the kernel still keeps a closed connection (TIME_WAIT)"
-	case o.PID == 0:
-		return "a process that cannot be seen from here (another user's, or in another namespace)"
-	}
-	command := o.Command
-	if command == "" {
-		command = "unknown command"
-	}
-	if o.User != "" {
-		command += ", user " + o.User
-	}
-	return fmt.Sprintf("PID %d (%s)", o.PID, command)
-}
+// Unseen says why no process can be named for a socket.
+type Unseen string
+
+// The reasons there are.
+const (
+	// Denied: it is another user's, whose processes may not be looked into from
+	// here.
+	Denied Unseen = "denied"
+	// Elsewhere: of all processes that may be looked into, none has it. It belongs
+	// to one in another PID namespace, or its descriptor has been passed on
+	// (SCM_RIGHTS, unix(7)) and not been taken yet, or it is the kernel's own.
+	Elsewhere Unseen = "elsewhere"
+	// Closed: nobody has it any more; the kernel sees a connection to its end.
+	Closed Unseen = "closed"
+)
+
+// Marker reads from the arguments and the environment of a process which run
+// and which worker of it the process belongs to. Either may be nil if it cannot
+// be read, and empty strings say that it belongs to none.
+type Marker func(args, env []string) (runID, worker string)
 
 // Owners returns who stands in the way of binding host:port: listeners whose
 // address collides with it or, if there are none, those whose connections have
 // this local address. It returns nobody when the port is free, and also when a
-// socket is bound but not listening, which no table of the kernel shows. Of
-// several processes that share one socket, one is named.
+// socket is bound but not listening, which no table of the kernel shows.
+// Sockets that share a port (SO_REUSEPORT) are told apart; of several processes
+// that have one socket, a parent is named before its children.
 //
-// It reads the file descriptors of every process, which takes from
-// milliseconds to seconds: call it to explain an error, not to find one.
+// It looks through the file descriptors of one process after another until the
+// one is found, which takes from one to many milliseconds: call it to explain
+// an error, not to find one.
 func Owners(ctx context.Context, host string, port int) ([]Owner, error) {
-	addrs, err := resolve(ctx, host)
+	return MarkedOwners(ctx, host, port, func(_, _ []string) (string, string) { return "", "" })
+}
+
+// MarkedOwners returns the same, with the run and the worker of each.
+func MarkedOwners(ctx context.Context, host string, port int, marker Marker) ([]Owner, error) {
+	addrs, err := addresses(ctx, host, port)
 	if err != nil {
-		return nil, fmt.Errorf("cannot find who holds port %d: %w", port, unresolved(host, port, err))
+		return nil, fmt.Errorf("cannot find who holds port %d: %w", port, err)
+	}
+	// A connection need not be in the way, nor [::] in that of IPv4: no table
+	// tells, but the kernel does.
+	if checkAll(ctx, addrs, port) == nil {
+		return nil, nil
 	}
 	ctx = ownProc(ctx)
-	sockets, err := psnet.ConnectionsWithContext(ctx, "tcp")
+	found, err := holders(ctx, addrs, port)
 	if err != nil {
 		return nil, fmt.Errorf("cannot find who holds port %d: %w", port, err)
 	}
 	var owners []Owner
-	for _, s := range inTheWay(sockets, addrs, port) {
-		owner := describe(ctx, s)
+	for _, s := range found {
+		owner := describe(ctx, s, marker)
 		if !slices.Contains(owners, owner) {
 			owners = append(owners, owner)
 		}
 	}
 	return owners, nil
+}
+
+// holders returns the sockets in the way, and whose they are. While a process
+// is looked for it may end, or leave its socket to a child that was not there
+// yet; so what nobody seems to have is looked for once more.
+func holders(ctx context.Context, addrs []netip.Addr, port int) ([]socket, error) {
+	var found []socket
+	for range 2 {
+		all, err := sockets(ctx, port)
+		if err != nil {
+			return nil, err
+		}
+		found = inTheWay(all, addrs)
+		if err := identify(ctx, found); err != nil {
+			return nil, err
+		}
+		if !slices.ContainsFunc(found, func(s socket) bool { return s.pid == 0 && s.unseen != Closed }) {
+			break
+		}
+	}
+	if slices.ContainsFunc(found, func(s socket) bool { return s.unseen != Closed }) {
+		found = slices.DeleteFunc(found, func(s socket) bool { return s.unseen == Closed }) // they end by themselves
+	}
+	return found, nil
+}
+
+// socket is a TCP socket of this machine.
+type socket struct {
+	local  netip.AddrPort // never IPv4 in IPv6
+	state  string
+	uid    uint32 // of who made it, if that is known to the platform
+	inode  uint64 // its number on Linux; 0 if no process has it any more
+	pid    int32  // who has it; 0 if nobody was found
+	unseen Unseen
 }
 
 // ownProc makes gopsutil read /proc whatever HOST_PROC says: it may name that of
@@ -78,100 +132,34 @@ func ownProc(ctx context.Context) context.Context {
 	return context.WithValue(ctx, common.EnvKey, common.EnvMap{common.HostProcEnvKey: "/proc"})
 }
 
-// inTheWay picks the sockets that collide with one of the addresses.
-func inTheWay(sockets []psnet.ConnectionStat, addrs []netip.Addr, port int) []psnet.ConnectionStat {
-	var listening, perhaps, connected []psnet.ConnectionStat
-	for _, s := range sockets {
-		held, ok := local(s)
-		if !ok || int(s.Laddr.Port) != port {
-			continue
-		}
-		match := never
-		for _, addr := range addrs {
-			match = max(match, compare(addr, held))
-		}
-		switch {
-		case match == never:
-		case s.Status != "LISTEN":
-			connected = append(connected, s)
-		case match == maybe:
-			perhaps = append(perhaps, s)
-		default:
-			listening = append(listening, s)
-		}
-	}
-	for _, found := range [][]psnet.ConnectionStat{listening, perhaps} {
-		if len(found) > 0 {
-			return found
-		}
-	}
-	return connected
-}
-
-// local is the local address of a socket; lsof(8), which answers on darwin,
-// writes wildcards as a star.
-func local(s psnet.ConnectionStat) (netip.Addr, bool) {
-	if s.Laddr.IP == "*" {
-		if s.Family == syscall.AF_INET6 {
-			return netip.IPv6Unspecified(), true
-		}
-		return netip.IPv4Unspecified(), true
-	}
-	addr, err := netip.ParseAddr(s.Laddr.IP)
-	return addr.Unmap(), err == nil
-}
-
-// collision says whether two addresses with the same port exclude each other.
-type collision int
-
-const (
-	never collision = iota
-	maybe           // [::] takes IPv4 along unless it was told not to, which no table shows
-	always
-)
-
-func compare(wanted, held netip.Addr) collision {
-	wanted, held = wanted.WithZone(""), held.WithZone("") // no table shows zones
-	switch {
-	case wanted == held:
-		return always
-	case wanted.Is4() == held.Is4():
-		if wanted.IsUnspecified() || held.IsUnspecified() {
-			return always
-		}
-	case wanted.Is6() && wanted.IsUnspecified():
-		return always // our own [::] would take IPv4 along
-	case held.Is6() && held.IsUnspecified():
-		return maybe
-	}
-	return never
-}
-
 // describe asks for the process. It may end meanwhile; its PID still says much.
-func describe(ctx context.Context, s psnet.ConnectionStat) Owner {
-	owner := Owner{
-		PID: s.Pid, State: s.Status,
-		Address: net.JoinHostPort(s.Laddr.IP, strconv.Itoa(int(s.Laddr.Port))),
-	}
-	if s.Pid == 0 {
+func describe(ctx context.Context, s socket, marker Marker) Owner {
+	owner := Owner{PID: s.pid, Unseen: s.unseen, Address: s.local.String(), State: s.state}
+	if s.pid == 0 {
+		if s.unseen != Closed {
+			owner.User = userName(s.uid)
+		}
 		return owner
 	}
-	p := &process.Process{Pid: s.Pid}
-	if args, err := p.CmdlineSliceWithContext(ctx); err == nil {
+	p := &process.Process{Pid: s.pid}
+	args, err := p.CmdlineSliceWithContext(ctx)
+	if err == nil {
 		owner.Command = printable(strings.Join(args, " "))
 	}
-	if name, err := p.UsernameWithContext(ctx); err == nil {
-		owner.User = name
+	if uids, err := p.UidsWithContext(ctx); err == nil && len(uids) > 0 {
+		owner.User = userName(uint32(uids[0]))
 	}
+	env, _ := p.EnvironWithContext(ctx) // another user's is not shown, and tells nothing
+	runID, worker := marker(args, env)
+	owner.RunID, owner.Worker = printable(runID), printable(worker)
 	return owner
 }
 
-// printable replaces what would act on a terminal: anybody may name a process.
-func printable(text string) string {
-	return strings.Map(func(r rune) rune {
-		if unicode.IsPrint(r) {
-			return r
-		}
-		return '?'
-	}, text)
+// userName is the number for a user without a name, as containers have them.
+func userName(uid uint32) string {
+	number := strconv.FormatUint(uint64(uid), 10)
+	if known, err := user.LookupId(number); err == nil {
+		return known.Username
+	}
+	return number
 }
