@@ -130,8 +130,7 @@ func (w *worker) onHeld(err error) {
 	w.onStartFailure()
 }
 
-// onBlocked waits for a port that somebody else holds. It asks on, because
-// nothing in the kernel tells when a port of another process comes free.
+// onBlocked waits for a port that somebody else holds, until it is free.
 func (w *worker) onBlocked(err error) {
 	w.message = err.Error()
 	w.endOrder(err)
