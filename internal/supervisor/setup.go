@@ -49,6 +49,9 @@ func (s *supervisor) makePools() error {
 	if err != nil {
 		return errors.Join(err, s.registry.Close())
 	}
+	if s.adopts {
+		s.launcher.TakeAdopted()
+	}
 	grace := s.opts.Config.Grace
 	if grace == 0 {
 		grace = -1 // a pool takes 0 for "not said"

@@ -51,6 +51,8 @@ type ExecLauncher struct {
 
 	mu       sync.Mutex       // guards children, and is held while one is born
 	children map[int]struct{} // PIDs that are ours to wait for
+
+	adopts bool // see TakeAdopted
 }
 
 // Layer is a way in which workers learn that the process of their launcher has
@@ -134,7 +136,7 @@ func (l *ExecLauncher) launch(spec Spec, output Output) (*child, error) {
 		guardAgainstParentDeath(cmd.SysProcAttr)
 	}
 
-	c := &child{launcher: l, cmd: cmd, output: output, ready: readyR, done: make(chan struct{}), printed: make(chan struct{})}
+	c := &child{launcher: l, runID: spec.RunID, worker: spec.Worker, cmd: cmd, output: output, ready: readyR, done: make(chan struct{}), printed: make(chan struct{})}
 	if err := l.start(c); err != nil {
 		readyR.Close()
 		printR.Close()
@@ -184,6 +186,8 @@ func (l *ExecLauncher) Forget(pid int) {
 // child is the Process of a child process.
 type child struct {
 	launcher *ExecLauncher
+	runID    string
+	worker   string
 	cmd      *exec.Cmd
 	id       procscan.ID
 	output   Output
@@ -290,14 +294,19 @@ func (c *child) DumpStacks() error {
 	return syscall.Kill(c.id.PID, syscall.SIGUSR1)
 }
 
-// EndGroup implements Process. The leader is gone, so the group's number is
-// safe only as long as the group is not empty: each member is checked and
-// signalled as a process of its own.
+// EndGroup implements Process.
 func (c *child) EndGroup(ctx context.Context, grace time.Duration) ([]procscan.Ended, error) {
+	return c.endLeftovers(ctx, grace)
+}
+
+// endGroup knows that the leader is gone, so that the group's number is safe only
+// as long as the group is not empty: each member is checked and signalled as a
+// process of its own.
+func (c *child) endGroup(ctx context.Context, opts procscan.EndOptions) ([]procscan.Ended, error) {
 	if err := syscall.Kill(-c.id.PID, 0); errors.Is(err, syscall.ESRCH) {
 		return nil, nil // nobody left, the usual case
 	}
-	return procscan.EndGroup(ctx, c.id, c.endedAt, procscan.EndOptions{Grace: grace, KillWait: killWait})
+	return procscan.EndGroup(ctx, c.id, c.endedAt, opts)
 }
 
 // killWait is how long the kernel may take to end a process after KILL.

@@ -15,6 +15,7 @@ import (
 func (w *worker) enterPending(reason string) {
 	w.incarnation++
 	w.process, w.failure = nil, nil
+	w.stop = StopResult{} // that was about the process before
 	w.move(Pending, reason)
 	ctx, cancel := context.WithCancel(context.Background())
 	w.cancel = cancel

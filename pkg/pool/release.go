@@ -3,7 +3,11 @@ package pool
 import (
 	"context"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 // What outlives a process, and the wait for it.
@@ -41,35 +45,34 @@ func (w *worker) release(asked bool) {
 		grace = 0 // these have lost their leader: nothing is left to wait for
 	}
 	go func(incarnation uint64, attempt int, process Process, failed bool) {
-		left, err := w.freeResources(ctx, process, grace)
+		outlived, err := w.freeResources(ctx, process, grace)
 		var output []string
 		if failed {
 			output = process.Tail()
 		}
-		w.send(released{incarnation, attempt, output, left, err})
+		w.send(released{incarnation, attempt, output, outlived, err})
 	}(w.incarnation, w.attempt, w.process, w.failure != nil)
 }
 
-func (w *worker) freeResources(ctx context.Context, process Process, grace time.Duration) ([]Survivor, error) {
-	ended, err := process.EndGroup(ctx, grace)
-	left := survivorsOf(ended, "in the group of "+w.id)
+func (w *worker) freeResources(ctx context.Context, process Process, grace time.Duration) ([]procscan.Ended, error) {
+	outlived, err := process.EndGroup(ctx, grace)
 	if err != nil {
-		return left, err
+		return outlived, err
 	}
 	limited, cancel := context.WithTimeout(ctx, w.opts.ReleaseTimeout)
 	defer cancel()
 	if err := w.opts.Ports.WaitFree(limited, w.opts.Host, w.port); err != nil {
-		return left, &CleanupTimeoutError{
+		return outlived, &CleanupTimeoutError{
 			Worker: w.id, Port: w.port, After: w.opts.ReleaseTimeout,
 			Holder: w.opts.Ports.Holder(ctx, w.opts.Host, w.port), Err: err,
 		}
 	}
-	return left, w.opts.Registry.Remove(w.id)
+	return outlived, w.opts.Registry.Remove(w.id)
 }
 
 // onReleased goes on to what the worker is for.
 func (w *worker) onReleased(e released) {
-	w.stop.Survivors = append(w.stop.Survivors, e.left...)
+	w.noteOutlived(e.outlived)
 	if w.failure != nil && e.output != nil {
 		failure := *w.failure // others read the one that is published
 		failure.Output = e.output
@@ -90,6 +93,22 @@ func (w *worker) onReleased(e released) {
 		w.onStartFailure()
 	default:
 		w.restart(w.message)
+	}
+}
+
+// noteOutlived says who was still there after the process, and what became of
+// them.
+func (w *worker) noteOutlived(all []procscan.Ended) {
+	w.stop.Survivors = append(w.stop.Survivors, survivorsOf(all, "left by "+w.id)...)
+	var pids []string
+	for _, e := range all {
+		if !e.Alive && e.Signal != "" {
+			w.stop.Outlived = append(w.stop.Outlived, e)
+			pids = append(pids, strconv.Itoa(e.ID.PID))
+		}
+	}
+	if len(pids) > 0 && w.message != "" {
+		w.message += "; what it had left was ended: PID " + strings.Join(pids, ", ")
 	}
 }
 
