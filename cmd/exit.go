@@ -84,6 +84,7 @@ func judge(err error) (code int, hint string) {
 		start   *pool.StartError
 		taken   *pool.PortTakenError
 		left    *supervisor.LeftoversError
+		name    *supervisor.NameTakenError
 		metrics *supervisor.MetricsError
 		tool    *pool.ToolError
 		file    *fs.PathError
@@ -105,6 +106,8 @@ func judge(err error) (code int, hint string) {
 	case errors.As(err, &left):
 		return exitFailed, fmt.Sprintf("see why: snakepit orphans --run-id %[1]s --all -o wide; end them: snakepit kill-orphans --run-id %[1]s; or choose another --run-id",
 			left.RunID)
+	case errors.As(err, &name):
+		return exitAmbiguous, nameHint(name)
 	case errors.As(err, &start):
 		return startCode(start), startHint(start)
 	case errors.As(err, &cut):
@@ -145,6 +148,14 @@ func judge(err error) (code int, hint string) {
 		return codeOf(err, exitFailed), "look at it: ls -ld " + file.Path + "; XDG_STATE_HOME and XDG_RUNTIME_DIR choose other places"
 	}
 	return codeOf(err, exitFailed), ""
+}
+
+func nameHint(e *supervisor.NameTakenError) string {
+	hint := fmt.Sprintf("choose another: --run-id NAME; see what it is: snakepit orphans --run-id %s --all -o wide", e.RunID)
+	if stop := e.Stop(); stop != "" {
+		return "stop it: " + stop + "; or " + hint
+	}
+	return hint
 }
 
 // codeOf finds what the standard library says of an error.

@@ -13,7 +13,6 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snakepit-dev/snakepit/internal/orphans"
-	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 type killOrphansOptions struct {
@@ -35,7 +34,10 @@ process is judged again right before it is signalled. It also removes what the
 dead run has left on disk: its socket and its registry.
 
 Processes of living runs are left alone. Those which their living run does not
-know (strays) are ended with --strays.`,
+know (strays) are ended with --strays. Those of other users are ended only where
+--run-id names their run, and only by who may: root.
+
+A run that its guard is cleaning up is waited for.`,
 		Example: `  snakepit kill-orphans
   snakepit kill-orphans --run-id demo --dry-run
   snakepit kill-orphans --yes --grace 10s`,
@@ -55,11 +57,12 @@ func (o *killOrphansOptions) run(ctx context.Context) error {
 	if o.grace < 0 {
 		return failf(exitUsage, "to skip the grace time: --grace 0", "cannot use --grace %v: it is negative", o.grace)
 	}
-	report, err := orphans.Find(ctx, orphans.Options{Runs: stateRoot(), RunID: o.runID, All: true})
+	report, err := o.look(ctx)
 	if err != nil {
 		return err
 	}
 	warnAbout(o.env, report.Problems)
+	o.warnOfSpared(report)
 	plan := report.ToKill(o.strays)
 	if err := o.refuse(report, plan); err != nil {
 		return err
@@ -73,33 +76,12 @@ func (o *killOrphansOptions) run(ctx context.Context) error {
 	}
 	ctx, stop := interruptible(ctx)
 	defer stop()
-	result := orphans.Kill(ctx, report, orphans.KillOptions{Runs: stateRoot(), Grace: o.grace, Strays: o.strays})
+	result := orphans.Kill(ctx, report, o.how())
 	return o.printResult(report, result)
 }
 
-// refuse says no to a named run that is not known to be dead.
-func (o *killOrphansOptions) refuse(report orphans.Report, plan []orphans.Finding) error {
-	if o.runID == "" || len(plan) > 0 {
-		return nil
-	}
-	if run := report.Runs[o.runID]; run.Alive && run.Record == nil {
-		return failf(exitAmbiguous, "look again in a moment: snakepit orphans --run-id "+o.runID,
-			"cannot kill the processes of run %q: its lock is held: it starts just now, or somebody cleans up", o.runID)
-	}
-	if report.Living(o.runID) && !o.strays {
-		hint := "stop it: snakepit stop --run-id " + o.runID
-		if n := len(report.ToKill(true)); n > 0 {
-			hint += fmt.Sprintf("; or end %s of it: snakepit kill-orphans --run-id %s --strays", count(n, "stray", "strays"), o.runID)
-		}
-		return failf(exitAmbiguous, hint, "cannot kill the processes of run %q: it is alive", o.runID)
-	}
-	for _, f := range report.Processes {
-		if f.Verdict == procscan.Foreign && f.Process.Condemns && !f.Process.State.IsDead() {
-			return failf(exitAmbiguous, fmt.Sprintf("see why: snakepit orphans --run-id %s --all -o wide; end its host first", o.runID),
-				"cannot kill the processes of run %q: it may be alive: PID %d: %s", o.runID, f.Process.PID, f.Evidence[len(f.Evidence)-1])
-		}
-	}
-	return nil
+func (o *killOrphansOptions) how() orphans.KillOptions {
+	return orphans.KillOptions{Runs: stateRoot(), Grace: o.grace, Strays: o.strays, Theirs: o.runID != ""}
 }
 
 // printPlan is the whole output of a dry run.
@@ -185,7 +167,10 @@ func (o *killOrphansOptions) nothing(report orphans.Report) string {
 // failed turns what was not done into an error with its exit code.
 func (o *killOrphansOptions) failed(result orphans.Result) error {
 	for _, f := range result.Failed {
+		var theirs *orphans.TheirsError
 		switch {
+		case errors.As(f.Err, &theirs):
+			return notOurs(theirs)
 		case errors.Is(f.Err, fs.ErrPermission):
 			return failf(exitPermission, "do it as the user that the process belongs to, or as root", "cannot kill PID %d: %w", f.PID, f.Err)
 		case errors.Is(f.Err, orphans.ErrAlive):

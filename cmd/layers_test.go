@@ -22,6 +22,15 @@ type crashRun struct {
 	workers           []*procscan.Handle
 }
 
+// startWatchedRun is startCrashRun with bystanders, those of the same name too.
+// What ends them is for a test that starts the run once more.
+func startWatchedRun(tb testing.TB, s *sandbox, id, layers string, workers int) (r *crashRun, endNamesakes func()) {
+	tb.Helper()
+	b := s.beside(tb, id)
+	r = startCrashRun(tb, s, id, layers, workers)
+	return r, b.withNamesakes(tb)
+}
+
 func newRunID(tb testing.TB) string {
 	tb.Helper()
 	id, err := config.NewRunID()
@@ -32,10 +41,16 @@ func newRunID(tb testing.TB) string {
 }
 
 // startCrashRun starts a run with the layers named; "" is all of them.
-func startCrashRun(tb testing.TB, s *sandbox, id, layers string, workers int) *crashRun {
+func startCrashRun(tb testing.TB, s *sandbox, id, layers string, workers int, flags ...string) *crashRun {
 	tb.Helper()
-	out := s.mustRun(tb, layers, "start", "-d", "--workers", strconv.Itoa(workers), "--run-id", id, "-o", "json")
-	list, err := parsePromised(out)
+	args := []string{"start", "-d", "--workers", strconv.Itoa(workers), "--run-id", id, "-o", "json"}
+	return hold(tb, id, s.mustRun(tb, layers, append(args, flags...)...))
+}
+
+// hold takes the processes that the document of a start names.
+func hold(tb testing.TB, id, started string) *crashRun {
+	tb.Helper()
+	list, err := parsePromised(started)
 	if err != nil {
 		tb.Fatal(err)
 	}
@@ -131,7 +146,7 @@ func (r *crashRun) awaitWorkers(tb testing.TB) {
 // mustBeClean fails if anything of the sandbox's runs is left.
 func (s *sandbox) mustBeClean(tb testing.TB) {
 	tb.Helper()
-	if left := leftBehind(s.runs()); len(left) > 0 {
+	if left := leftBehind(s.runs(), s.spares); len(left) > 0 {
 		tb.Errorf("left: %q", left)
 	}
 }
@@ -141,7 +156,7 @@ func newCrashSandbox(tb testing.TB) *sandbox {
 	tb.Helper()
 	managedPython(tb)
 	s := newSandbox(tb)
-	tb.Cleanup(func() { cleanUp(s.runs()) })
+	tb.Cleanup(func() { cleanUp(s.runs(), s.spares) })
 	return s
 }
 
@@ -155,7 +170,7 @@ func TestEachLayerAlone(t *testing.T) {
 			}
 			t.Parallel()
 			s := newCrashSandbox(t)
-			r := startCrashRun(t, s, newRunID(t), layer, 2)
+			r, _ := startWatchedRun(t, s, newRunID(t), layer, 2)
 			if (r.guard != nil) != (layer == "guard") {
 				t.Fatalf("guard: %v, with the layer %s alone", r.guard, layer)
 			}
@@ -174,6 +189,7 @@ func TestEachLayerAlone(t *testing.T) {
 // With no layer, orphans remain: the switches work, and the tests above test
 // something. They are found, and ended by those who look afterwards.
 func TestNoLayer(t *testing.T) {
+	const sameName = "next start of the same name"
 	for name, sweep := range map[string]func(*testing.T, *sandbox, string){
 		"kill-orphans": func(t *testing.T, s *sandbox, id string) {
 			cmd := s.command("orphans", "--run-id", id, "--exit-code")
@@ -187,19 +203,22 @@ func TestNoLayer(t *testing.T) {
 			s.mustRun(t, "", "start", "-d", "--workers", "1", "--run-id", id+"-next")
 			s.mustRun(t, "", "stop", "--run-id", id+"-next")
 		},
-		"next start of the same name": func(t *testing.T, s *sandbox, id string) {
+		sameName: func(t *testing.T, s *sandbox, id string) {
 			s.mustRun(t, "", "start", "-d", "--workers", "1", "--run-id", id)
 			s.mustRun(t, "", "stop", "--run-id", id)
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			s := newCrashSandbox(t)
-			r := startCrashRun(t, s, newRunID(t), "none", 2)
+			r, endNamesakes := startWatchedRun(t, s, newRunID(t), "none", 2)
 			r.mustDie(t, r.supervisor)
 			for _, w := range r.workers {
 				if gone, err := w.Gone(); gone || err != nil {
 					t.Fatalf("worker PID %d has ended without a layer: %v", w.ID().PID, err)
 				}
+			}
+			if name == sameName {
+				endNamesakes()
 			}
 			sweep(t, s, r.id)
 			r.awaitWorkers(t)
@@ -213,7 +232,7 @@ func TestNoLayer(t *testing.T) {
 func TestSupervisorAndGuardKilled(t *testing.T) {
 	t.Parallel()
 	s := newCrashSandbox(t)
-	r := startCrashRun(t, s, newRunID(t), "", 4)
+	r, _ := startWatchedRun(t, s, newRunID(t), "", 4)
 	r.mustDie(t, r.guard, r.supervisor)
 	r.awaitWorkers(t)
 	s.mustBeClean(t)
@@ -228,7 +247,7 @@ func TestSupervisorAndGuardKilled(t *testing.T) {
 func TestNeighbourLives(t *testing.T) {
 	t.Parallel()
 	s := newCrashSandbox(t)
-	first := startCrashRun(t, s, newRunID(t), "", 2)
+	first, _ := startWatchedRun(t, s, newRunID(t), "", 2)
 	second := startCrashRun(t, s, first.id+"2", "", 2) // the first one's id begins its own
 	third := startCrashRun(t, s, newRunID(t), "", 1)
 	first.mustDie(t, first.supervisor)

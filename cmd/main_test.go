@@ -7,9 +7,10 @@ import (
 	"github.com/rogpeppe/go-internal/testscript"
 )
 
-// The test binary is the real snakepit when it is called by that name.
+// The test binary is the real snakepit when it is called by that name, and others
+// that the tests need.
 func TestMain(m *testing.M) {
-	testscript.Main(m, map[string]func(){
-		"snakepit": func() { os.Exit(Main(os.Args[1:])) },
-	})
+	programs := estateRoles()
+	programs["snakepit"] = func() { os.Exit(Main(os.Args[1:])) }
+	testscript.Main(packageTests{m}, programs)
 }

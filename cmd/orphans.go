@@ -37,7 +37,9 @@ a run, and judges them. It changes nothing, and needs no files of the run.
   managed  its run lives and knows it                     (only with --all)
   foreign  nothing proves that it may be ended            (only with --all)
 
-A zombie is dead already, and is shown with --all.`,
+A process without a marker is an orphan as well where it descends from an orphan,
+or is in the process group of one. Processes of other users are foreign unless
+--run-id names their run. A zombie is dead already, and is shown with --all.`,
 		Example: `  snakepit orphans
   snakepit orphans --run-id demo -o wide
   snakepit orphans --exit-code || snakepit kill-orphans --yes`,
@@ -81,7 +83,7 @@ func (o *orphansOptions) check(intervalGiven bool) error {
 }
 
 func (o *orphansOptions) find(ctx context.Context) (orphans.Report, error) {
-	return orphans.Find(ctx, orphans.Options{Runs: stateRoot(), RunID: o.runID, All: o.all})
+	return orphans.Find(ctx, orphans.Options{Runs: stateRoot(), RunID: o.runID, All: o.all, Theirs: o.runID != ""})
 }
 
 func (o *orphansOptions) run(ctx context.Context) error {

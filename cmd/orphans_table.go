@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"os/user"
 	"strconv"
 	"strings"
 	"time"
@@ -79,7 +78,7 @@ func (v view) orphanColumns(found []orphans.Finding) []column {
 
 func (v view) orphanCells(f orphans.Finding) map[string]string {
 	cells := map[string]string{
-		"PID": strconv.Itoa(f.Process.PID), "PPID": strconv.Itoa(f.Process.PPID), "USER": userName(f.Process.UID),
+		"PID": strconv.Itoa(f.Process.PID), "PPID": strconv.Itoa(f.Process.PPID), "USER": orphans.UserName(f.Process.UID),
 		"RUN": oneLine(f.RunID), "VERDICT": v.verdict(f), "AGE": "-", "PORTS": "-", "MEMORY": "-",
 		"COMMAND": oneLine(strings.Join(f.Process.Args, " ")), "EVIDENCE": oneLine(strings.Join(f.Evidence, "; ")),
 	}
@@ -108,11 +107,4 @@ func (v view) verdict(f orphans.Finding) string {
 		return v.styles.good.Render("● " + string(f.Verdict))
 	}
 	return v.styles.faint.Render("◌ " + string(f.Verdict))
-}
-
-func userName(uid int) string {
-	if u, err := user.LookupId(strconv.Itoa(uid)); err == nil {
-		return u.Username
-	}
-	return strconv.Itoa(uid)
 }

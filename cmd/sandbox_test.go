@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"errors"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -17,29 +18,38 @@ type sandbox struct {
 	dir string // an empty working directory
 	bin string // the binary
 	env []string
+
+	bystanders []*bystanders // who is not to be harmed by what happens in it
 }
 
 func newSandbox(tb testing.TB) *sandbox {
 	tb.Helper()
+	s, err := makeSandbox()
+	if err != nil {
+		tb.Fatal(err)
+	}
+	tb.Cleanup(func() { _ = s.remove() })
+	return s
+}
+
+// makeSandbox is for those who outlive a test, and remove it themselves.
+func makeSandbox() (*sandbox, error) {
 	// Not tb.TempDir: its path is too long for a socket.
 	base, err := os.MkdirTemp("", "pit")
 	if err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
-	tb.Cleanup(func() { os.RemoveAll(base) })
 	s := &sandbox{dir: filepath.Join(base, "work"), bin: filepath.Join(base, "bin", "snakepit")}
 	self, err := os.Executable()
 	if err != nil {
-		tb.Fatal(err)
+		return nil, err
 	}
 	for _, dir := range []string{s.dir, filepath.Dir(s.bin), filepath.Join(base, "run")} {
-		if err := os.Mkdir(dir, 0o700); err != nil {
-			tb.Fatal(err)
-		}
+		err = errors.Join(err, os.Mkdir(dir, 0o700))
 	}
 	// The test binary is snakepit when it is called by that name.
-	if err := os.Symlink(self, s.bin); err != nil {
-		tb.Fatal(err)
+	if err := errors.Join(err, os.Symlink(self, s.bin)); err != nil {
+		return nil, errors.Join(err, s.remove())
 	}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
@@ -54,8 +64,10 @@ func newSandbox(tb testing.TB) *sandbox {
 		"XDG_CACHE_HOME="+xdg.CacheHome,
 		"GORACE=atexit_sleep_ms=10", // the race detector sleeps a second at each exit
 	)
-	return s
+	return s, nil
 }
+
+func (s *sandbox) remove() error { return os.RemoveAll(filepath.Dir(s.dir)) }
 
 // command is a snakepit command line, not started yet.
 func (s *sandbox) command(args ...string) *exec.Cmd {

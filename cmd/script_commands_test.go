@@ -31,6 +31,7 @@ func storyCommands() map[string]storyCommand {
 	checks := map[string]check{
 		"exits":          checkExit,
 		"closed-stdout":  checkClosedStdout,
+		"as-nobody":      checkNobody,
 		"listing":        checkListing,
 		"worker":         checkWorker,
 		"events":         checkEvents,
@@ -48,6 +49,7 @@ func storyCommands() map[string]storyCommand {
 		"eventually": eventually(checks),
 		"let":        cmdLet,
 		"signal":     cmdSignal,
+		"namesakes":  cmdNamesakes,
 		"ports":      cmdPorts,
 		"listen":     cmdListen,
 		"stopwatch": func(ts *testscript.TestScript, _ bool, _ []string) {
@@ -143,7 +145,7 @@ func checkAlive(ts *testscript.TestScript, args []string) error {
 
 // none-left: no run of the story is alive, nor is anything of one.
 func checkNoneLeft(ts *testscript.TestScript, _ []string) error {
-	if left := leftBehind(runsIn(ts.Getenv("XDG_STATE_HOME"))); len(left) > 0 {
+	if left := leftBehind(runsIn(ts.Getenv("XDG_STATE_HOME")), bystandersOf(ts).has); len(left) > 0 {
 		return fmt.Errorf("left: %q", left)
 	}
 	return nil
@@ -164,6 +166,21 @@ func checkFasterThan(ts *testscript.TestScript, args []string) error {
 // signal NAME PID: of a process that the story has just seen.
 func cmdSignal(ts *testscript.TestScript, _ bool, args []string) {
 	ts.Check(syscall.Kill(number10(ts, args[1]), unix.SignalNum("SIG"+args[0])))
+}
+
+// namesakes start|end: workers of other runs that have the name of this one. A
+// start of this name is refused as long as they are there.
+func cmdNamesakes(ts *testscript.TestScript, _ bool, args []string) {
+	switch b := bystandersOf(ts); args[0] {
+	case "start":
+		ts.Check(b.startNamesakes())
+	case "end":
+		ts.Check(b.endNamesakes())
+	}
+}
+
+func bystandersOf(ts *testscript.TestScript) *bystanders {
+	return ts.Value(bystandersKey{}).(*bystanders)
 }
 
 func number10(ts *testscript.TestScript, text string) int {

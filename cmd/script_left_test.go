@@ -23,9 +23,11 @@ import (
 func runsIn(stateHome string) string { return filepath.Join(stateHome, "snakepit", "runs") }
 
 // cleanUp names what the runs below root have left, and ends it: supervisors and
-// guards by the identity in their record, workers by their marker.
-func cleanUp(root string) []string {
-	left := leftBehind(root)
+// guards by the identity in their record, workers by their marker. Whom it is to
+// spare is not left over; nil spares nobody.
+func cleanUp(root string, spare func(pid int) bool) []string {
+	left := leftBehind(root, spare)
+	except := func(p procscan.Process) bool { return spare != nil && spare(p.PID) }
 	runs, _, _ := rundir.List(root) // leftBehind has named the error
 	for _, run := range runs {
 		if run.Record != nil {
@@ -34,7 +36,7 @@ func cleanUp(root string) []string {
 		if run.Record != nil && run.Record.Guard != nil {
 			endProcess(*run.Record.Guard)
 		}
-		if _, survivors, err := procscan.EndRun(context.Background(), run.RunID, nil, procscan.EndOptions{}); err != nil || len(survivors) > 0 {
+		if _, survivors, err := procscan.EndRun(context.Background(), run.RunID, except, procscan.EndOptions{}); err != nil || len(survivors) > 0 {
 			left = append(left, fmt.Sprintf("and it cannot be ended: %v, %v", survivors, err))
 		}
 	}
@@ -43,7 +45,7 @@ func cleanUp(root string) []string {
 
 // leftBehind names what of the runs below root is alive: the run itself, its
 // supervisor and guard, who carries its marker, who holds its ports.
-func leftBehind(root string) []string {
+func leftBehind(root string, spare func(pid int) bool) []string {
 	if info, err := os.Stat(filepath.Dir(filepath.Dir(root))); err == nil && !info.IsDir() {
 		return nil // the story about a state directory that is none
 	}
@@ -63,6 +65,9 @@ func leftBehind(root string) []string {
 			left = append(left, livingOwners(run)...)
 		}
 		for _, p := range all.Run(run.RunID) {
+			if spare != nil && spare(p.PID) {
+				continue
+			}
 			left = append(left, fmt.Sprintf("PID %d of run %s: %s", p.PID, run.RunID, strings.Join(p.Args, " ")))
 		}
 		left = append(left, heldPorts(run, all)...)

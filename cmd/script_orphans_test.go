@@ -11,6 +11,8 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/rogpeppe/go-internal/testscript"
+
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 // The documents of "orphans -o json" and "kill-orphans -o json" as they were
@@ -78,7 +80,8 @@ func samePIDs(want []string, got []int) error {
 	return nil
 }
 
-// found FILE RUN [VERDICT PID...]: the document names exactly these.
+// found FILE RUN [VERDICT PID...]: the document names exactly these, and of the
+// bystanders, which are none of the run's, at most that they are foreign.
 func checkFound(ts *testscript.TestScript, args []string) error {
 	var document promisedOrphans
 	if err := promised(ts.ReadFile(args[0]), &document); err != nil {
@@ -89,6 +92,9 @@ func checkFound(ts *testscript.TestScript, args []string) error {
 	}
 	var pids []int
 	for _, p := range document.Processes {
+		if bystandersOf(ts).has(p.PID) && p.Verdict == string(procscan.Foreign) {
+			continue
+		}
 		started, err := time.Parse(time.RFC3339, p.StartedAt)
 		if err != nil || time.Since(started) > time.Hour || p.RunID != args[1] || p.PPID == 0 || p.Command == "" || len(p.Evidence) < 2 || p.Verdict != args[2] {
 			return fmt.Errorf("%+v, %w", p, err)

@@ -15,7 +15,7 @@ import (
 
 // TestScripts tells stories: testdata/script/*.txtar drive the real binary with
 // real Python workers. Each story has a state directory of its own, and none
-// may leave a process, a port or a living run behind.
+// may leave a process, a port or a living run behind, or harm who stands beside it.
 func TestScripts(t *testing.T) {
 	managedPython(t) // made here, so that no story waits for another to make it
 	testscript.Run(t, testscript.Params{
@@ -27,6 +27,9 @@ func TestScripts(t *testing.T) {
 		RequireUniqueNames:  true,
 	})
 }
+
+// bystandersKey is where a story has its bystanders.
+type bystandersKey struct{}
 
 // setUpStory makes the environment of a story. RUN is a run id that no other
 // story has: markers are seen by everybody on the machine. BIN is where the
@@ -45,10 +48,22 @@ func setUpStory(env *testscript.Env) error {
 	if err != nil {
 		return err
 	}
+	beside, err := newBystanders("t-" + id)
+	if err != nil {
+		return err
+	}
+	env.Values[bystandersKey{}] = beside
 	state := filepath.Join(env.WorkDir, "state")
 	env.Defer(func() {
 		defer os.RemoveAll(runtime)
-		left := cleanUp(runsIn(state))
+		left := cleanUp(runsIn(state), beside.has)
+		if text := beside.without(); text != "" {
+			env.T().Log(text)
+		}
+		if err := beside.end(); err != nil {
+			left = append(left, err.Error())
+			env.T().Log(err) // even if the story has failed already
+		}
 		// One that has failed stopped in the middle.
 		if failed := env.T().(interface{ Failed() bool }).Failed(); len(left) > 0 && !failed {
 			env.T().Fatal("the story left behind: ", strings.Join(left, "\n"))

@@ -6,6 +6,7 @@ import (
 	"crypto/rand"
 	"os"
 	"os/exec"
+	"strconv"
 	"strings"
 	"syscall"
 	"testing"
@@ -40,9 +41,10 @@ type fixture struct {
 }
 
 type looks struct {
-	role string // "wait" if empty
-	args []string
-	env  []string
+	role  string // "wait" if empty
+	args  []string
+	env   []string
+	leads bool // a session of its own, as a worker does
 }
 
 func markersOf(run string) []string {
@@ -80,6 +82,7 @@ func start(t *testing.T, name string, l looks) *fixture {
 	}
 	cmd.Env = append([]string{roleEnv + "=" + l.role, "GORACE=atexit_sleep_ms=0"}, l.env...)
 	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: l.leads}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -100,7 +103,7 @@ func start(t *testing.T, name string, l looks) *fixture {
 	if f.id, err = procscan.Lookup(cmd.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
-	if l.role == "supervisor" {
+	if l.role == "supervisor" || l.role == "parent" {
 		return f
 	}
 	if said := line(t, f.out); said != "ready" {
@@ -127,6 +130,21 @@ func (f *fixture) endedBy(t *testing.T) syscall.Signal {
 	}
 	_ = f.cmd.Wait()
 	return f.cmd.ProcessState.Sys().(syscall.WaitStatus).Signal()
+}
+
+// child is one that the fixture has started and tells of. It ends with it at the
+// latest when the test does.
+func (f *fixture) child(t *testing.T) *fixture {
+	t.Helper()
+	pid, err := strconv.Atoi(line(t, f.out))
+	if err != nil {
+		t.Fatal(err)
+	}
+	id, err := procscan.Lookup(pid)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return &fixture{name: "child of " + f.name, id: id}
 }
 
 func startStrangers(t *testing.T, run string) []*fixture {
@@ -190,6 +208,15 @@ func (h *house) watch(t *testing.T) *Guard {
 		<-h.guard.done
 	})
 	return h.guard
+}
+
+// supervise has another process be the run's supervisor, as far as it is recorded.
+func (h *house) supervise(t *testing.T, id procscan.ID) {
+	t.Helper()
+	procscan.End(soon(t), []procscan.Target{{ID: id, TrustIdentity: true}}, procscan.EndOptions{})
+	if err := h.dir.WriteRecord(recordFor(id, "")); err != nil {
+		t.Fatal(err)
+	}
 }
 
 // register puts a process into the run's registry.

@@ -22,17 +22,6 @@ import (
 // pipe that ends without it means that the supervisor died.
 const wordClean = "clean\n"
 
-// Verdict is what a look at the run's processes found, and what became of them.
-type Verdict struct {
-	Found     []int    `json:"found"`     // PIDs that should not have been there
-	Killed    []int    `json:"killed"`    // of these, those that were ended
-	Survivors []int    `json:"survivors"` // of these, those that live
-	Errors    []string `json:"errors,omitempty"`
-}
-
-// clean says that everything could be seen, and that nothing was there.
-func (v Verdict) clean() bool { return len(v.Found) == 0 && len(v.Errors) == 0 }
-
 // Keeper starts child processes so that nobody else reaps them.
 type Keeper interface {
 	Keep(cmd *exec.Cmd) error

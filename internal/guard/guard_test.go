@@ -52,8 +52,8 @@ func (h *house) mustTell(t *testing.T, want ...telemetry.Record) {
 func foundEvents(pids []int, reason string) []telemetry.Record {
 	count := len(pids)
 	return []telemetry.Record{
-		{Event: telemetry.OrphansFound, Count: &count, PIDs: pids, Reason: reason},
-		{Event: telemetry.EmergencyKill, Count: &count, PIDs: pids},
+		{Event: telemetry.OrphansFound, Source: "guard", Count: &count, PIDs: pids, Reason: reason},
+		{Event: telemetry.EmergencyKill, Source: "guard", Count: &count, PIDs: pids},
 	}
 }
 
@@ -81,7 +81,7 @@ func TestCleanAndNothingLeft(t *testing.T) {
 		t.Errorf("verdict (-want +got):\n%s", diff)
 	}
 	zero := 0
-	h.mustTell(t, telemetry.Record{Event: telemetry.CleanupSuccess, Count: &zero, Reason: "no orphaned processes"})
+	h.mustTell(t, telemetry.Record{Event: telemetry.CleanupSuccess, Source: "guard", Count: &zero, Reason: "no orphaned processes"})
 	if !g.ID().IsZero() {
 		t.Errorf("the guard is still PID %d", g.ID().PID)
 	}
@@ -189,7 +189,7 @@ func TestVerdictCountsEachOnce(t *testing.T) {
 	failed.Err = procscan.ErrSurvived
 	got := verdictOf(
 		[]procscan.Ended{ended(4, "", false), ended(1, "TERM", false), ended(2, "TERM", true), failed, ended(2, "KILL", false)},
-		[]procscan.Process{{ID: procscan.ID{PID: 3}}, {ID: procscan.ID{PID: 5}}},
+		[]procscan.ID{{PID: 3}, {PID: 5}},
 	)
 	want := Verdict{
 		Found: []int{1, 2, 3, 4, 5}, Killed: []int{1, 2}, Survivors: []int{3, 5},

@@ -39,6 +39,7 @@ type process struct {
 	reportOnly  bool
 	logger      *slog.Logger
 	supervisor  procscan.ID // zero when it ended before anybody looked
+	stranger    error       // why it is not known who that is
 }
 
 // Main is the guard process: it waits for the end of its supervisor, looks, and
@@ -50,7 +51,9 @@ func Main(in io.Reader, out io.Writer, runsRoot, runID string, options ...Option
 	for _, set := range options {
 		set(p)
 	}
-	p.supervisor, _ = procscan.Lookup(os.Getppid()) // that one may have ended
+	if err := p.meet(procscan.Lookup(os.Getppid())); err != nil {
+		p.logger.Error("the look for orphaned processes", "error", err)
+	}
 	word, err := bufio.NewReaderSize(in, 64).ReadString('\n')
 	if err != nil && !errors.Is(err, io.EOF) {
 		return fmt.Errorf("cannot wait for the supervisor: %w", err)
@@ -62,6 +65,17 @@ func Main(in io.Reader, out io.Writer, runsRoot, runID string, options ...Option
 	return p.takeOver(ctx)
 }
 
+// meet notes who has started this guard. That one may have ended; any other
+// reason not to know it is an error.
+func (p *process) meet(supervisor procscan.ID, err error) error {
+	if err == nil || errors.Is(err, procscan.ErrGone) {
+		p.supervisor = supervisor
+		return nil
+	}
+	p.stranger = fmt.Errorf("cannot tell who started this guard: %w", err)
+	return p.stranger
+}
+
 // exitWait is how long a supervisor whose pipe has ended may take to be gone.
 const exitWait = 2 * time.Second
 
@@ -71,10 +85,13 @@ func (p *process) confirm(ctx context.Context, out io.Writer) error {
 	if err != nil {
 		return err
 	}
+	if p.stranger != nil {
+		return p.stranger
+	}
 	if r := found.Record; r != nil && r.Supervisor.PID != p.supervisor.PID {
 		return fmt.Errorf("cannot look after run %q: its supervisor is PID %d, and that did not start this guard", p.runID, r.Supervisor.PID)
 	}
-	verdict := p.look(ctx, nil)
+	verdict := p.look(ctx, false)
 	err = p.tell(rundir.EventsPath(filepath.Join(p.runs, p.runID)), verdict, "this indicates a bug in the normal shutdown")
 	return errors.Join(err, json.NewEncoder(out).Encode(verdict))
 }
@@ -93,23 +110,20 @@ func (p *process) takeOver(ctx context.Context) error {
 		return err
 	}
 	defer dir.Close()
-	entries, problem := rundir.ReadRegistry(dir.Path())
-	verdict := p.look(ctx, entries)
-	if problem != nil {
-		verdict.Errors = append(verdict.Errors, problem.Error())
-	}
+	verdict := p.look(ctx, true)
 	err = p.tell(dir.EventsPath(), verdict, "the supervisor died")
 	return errors.Join(err, dir.Settle(rundir.End{
-		At: time.Now(), Found: verdict.Found, Killed: verdict.Killed, Survivors: verdict.Survivors, Confirmed: verdict.clean(),
+		At: time.Now(), By: telemetry.SourceGuard, Found: verdict.Found, Killed: verdict.Killed, Survivors: verdict.Survivors, Confirmed: verdict.clean(),
 	}))
 }
 
 // look looks for what is left, and ends it if that is the guard's task.
-func (p *process) look(ctx context.Context, entries []rundir.Entry) Verdict {
+func (p *process) look(ctx context.Context, dead bool) Verdict {
+	s := scopeOf(p.runs, p.runID, p.key, dead)
 	if p.reportOnly {
-		return report(ctx, p.runID, p.key, entries)
+		return s.report(ctx)
 	}
-	return Sweep(ctx, p.runID, p.key, entries)
+	return s.sweep(ctx)
 }
 
 // tell says what was found, each with its count, in the events and to people.
@@ -118,7 +132,7 @@ func (p *process) tell(eventsPath string, v Verdict, reason string) error {
 		p.logger.Error("the look for orphaned processes", "error", problem)
 	}
 	found := telemetry.Findings{
-		RunID: p.runID, Confirmed: v.clean(),
+		RunID: p.runID, Source: telemetry.SourceGuard, Confirmed: v.clean(),
 		Found: v.Found, Killed: v.Killed, Survivors: v.Survivors, Errors: v.Errors,
 	}
 	if found.Confirmed {

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"os/exec"
 	"os/signal"
 	"syscall"
 	"testing"
@@ -51,6 +52,9 @@ func play(role string) {
 	switch role {
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
+	case "parent":
+		fork("stubborn", false)
+		fork("wait", true)
 	case "supervisor":
 		if err := superviseFor(os.Getenv("GUARD_TEST_RUNS"), os.Getenv("GUARD_TEST_RUN")); err != nil {
 			fmt.Println("error:", err)
@@ -60,6 +64,27 @@ func play(role string) {
 	fmt.Println("ready")
 	_, _ = io.Copy(io.Discard, os.Stdin)
 	os.Exit(0)
+}
+
+// fork starts a child that has cleaned its environment, and says its PID.
+func fork(role string, session bool) {
+	cmd := exec.Command("/proc/self/exe")
+	cmd.Args = []string{"sleep"}
+	cmd.Env = []string{roleEnv + "=" + role, "GORACE=atexit_sleep_ms=0"}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: session}
+	cmd.Stdin, cmd.Stderr = os.Stdin, os.Stderr
+	out, err := cmd.StdoutPipe()
+	if err == nil {
+		err = cmd.Start()
+	}
+	if err == nil {
+		_, err = bufio.NewReader(out).ReadString('\n')
+	}
+	if err != nil {
+		fmt.Println("error:", err)
+		os.Exit(1)
+	}
+	fmt.Println(cmd.Process.Pid)
 }
 
 // superviseFor holds a run and has a guard, whose PID it says first.

@@ -15,130 +15,150 @@ import (
 // grace is from TERM to KILL: nobody waits for these workers' answers.
 const grace = 2 * time.Second
 
-// Sweep ends what carries the marker of a run with its key, and what its
-// registry names and does not contradict it.
-func Sweep(ctx context.Context, runID, key string, entries []rundir.Entry) Verdict {
-	options := procscan.EndOptions{Grace: grace}
-	named, failed := living(ctx, entries, runID, key)
-	ended := procscan.End(ctx, named, options)
-	more, left, err := procscan.EndRun(ctx, runID, procscan.NotOf(key), options)
-	err = errors.Join(failed, err)
-	verdict := verdictOf(append(ended, more...), left)
-	if err != nil {
-		verdict.Errors = append(verdict.Errors, err.Error())
-	}
-	return verdict
+// scope is what is known about the run whose leftovers are looked for.
+type scope struct {
+	runs, runID, key string
+	facts            *procscan.Facts
+	problems         []error // why not everything is known
 }
 
-// verdictOf counts each process once: one that the registry names and nobody
-// could end is found again by its marker, and the last word counts.
-func verdictOf(ended []procscan.Ended, left []procscan.Process) Verdict {
-	found, killed, alive := map[int]bool{}, map[int]bool{}, map[int]bool{}
-	var problems []string
-	for _, e := range ended {
-		found[e.ID.PID] = true
-		alive[e.ID.PID] = e.Alive
-		killed[e.ID.PID] = !e.Alive && e.Signal != ""
-		if e.Err != nil {
-			problems = append(problems, fmt.Sprintf("PID %d: %v", e.ID.PID, e.Err))
-		}
+// scopeOf reads what the files of the run say. Only a dead run's registry is
+// asked: whom a living supervisor has registered is its own affair.
+func scopeOf(runs, runID, key string, dead bool) *scope {
+	s := &scope{runs: runs, runID: runID, key: key, facts: &procscan.Facts{
+		RunID: runID, Key: key, Lock: procscan.LockFree, Owner: os.Geteuid(),
+	}}
+	if !dead {
+		return s
 	}
-	for _, p := range left {
-		found[p.PID], alive[p.PID] = true, true
+	run, err := rundir.Open(runs, runID)
+	s.doubt(err)
+	for _, p := range run.Problems {
+		s.doubt(errors.New(p.String()))
 	}
-	return Verdict{Found: pids(found), Killed: pids(killed), Survivors: pids(alive), Errors: problems}
-}
-
-// pids lists those that hold, in order; never nil, for JSON.
-func pids(holds map[int]bool) []int {
-	list := []int{}
-	for pid, yes := range holds {
-		if yes {
-			list = append(list, pid)
-		}
+	if run.Record != nil {
+		s.facts.Supervisor = run.Record.Supervisor.ID()
 	}
-	slices.Sort(list)
-	return list
-}
-
-// living are the processes of the registry that have not ended. A file can be
-// damaged or edited: who is another user's, or carries the marker of another run,
-// is not believed to be of this one.
-func living(ctx context.Context, entries []rundir.Entry, runID, key string) ([]procscan.Target, error) {
-	var ids []procscan.ID
+	entries, err := rundir.ReadRegistry(run.Dir)
+	s.doubt(err)
 	for _, e := range entries {
-		id := procscan.ID{PID: e.PID, Start: e.Start, Boot: e.Boot}
-		if alive, err := id.Alive(); err == nil && alive {
-			ids = append(ids, id)
+		if e.PID != 0 {
+			s.facts.Registered = append(s.facts.Registered, e.ID())
 		}
 	}
-	if len(ids) == 0 {
-		return nil, nil
-	}
-	snapshot, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true, Also: ids})
-	var named []procscan.Target
-	for _, id := range ids {
-		p, found := snapshot.Find(id.PID)
-		if !found || p.ID != id || p.UID != os.Geteuid() {
-			continue
-		}
-		if ours := p.RunID == runID && p.Key == key; ours || !p.Condemns && p.Key == "" {
-			named = append(named, procscan.Target{ID: id, RunID: runID, TrustIdentity: true})
-		}
-	}
-	return named, err
+	return s
 }
 
-// report names what Sweep would end. Those that end by themselves within the
-// grace time, as their supervisor's death or TERM has told them to, are no
-// finding.
-func report(ctx context.Context, runID, key string, entries []rundir.Entry) Verdict {
-	found, err := left(ctx, runID, key, entries)
-	if len(found) > 0 {
-		awaitEnds(ctx, found)
-		found, err = left(ctx, runID, key, entries)
+func (s *scope) doubt(problem error) {
+	if problem != nil {
+		s.problems = append(s.problems, problem)
 	}
-	verdict := Verdict{Found: []int{}, Killed: []int{}}
-	for _, id := range found {
-		verdict.Found = append(verdict.Found, id.PID)
+}
+
+// find are the processes that have to go, as they are now: who carries the
+// marker of the run with its key; whom the registry names and who looks like a
+// worker that has hidden its marker; and who has cleaned its environment, but
+// belongs to one of these. The last are known only while that one lives, and so
+// are collected before anybody is signalled.
+func (s *scope) find(ctx context.Context) ([]procscan.Target, error) {
+	// Most often there is nobody, which takes half as long to see.
+	quick, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true, Also: s.facts.Registered})
+	if len(s.marked(quick)) == 0 && !slices.ContainsFunc(quick.Processes, s.mayBeRegistered) {
+		return nil, err
 	}
-	verdict.Survivors = verdict.Found
+	if err := s.readOthers(); err != nil {
+		return nil, err
+	}
+	all, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true, Tree: true})
+	condemned := s.marked(all)
+	var targets []procscan.Target
+	for _, p := range condemned {
+		targets = append(targets, procscan.Target{ID: p.ID, RunID: s.runID})
+	}
+	for _, p := range all.Processes {
+		if s.mayBeRegistered(p) && procscan.RegisteredOnly(p, all, s.facts) == "" {
+			condemned = append(condemned, p)
+			targets = append(targets, procscan.Target{ID: p.ID, RunID: s.runID, TrustIdentity: true})
+		}
+	}
+	for _, kin := range all.KinOf(condemned, s.facts.Others) {
+		targets = append(targets, procscan.Target{ID: kin.ID, RunID: s.runID, TrustIdentity: true})
+	}
+	return targets, err
+}
+
+// marked carry the marker of the run and its key.
+func (s *scope) marked(all procscan.Snapshot) []procscan.Process {
+	return slices.DeleteFunc(all.Run(s.runID), procscan.NotOf(s.key))
+}
+
+// mayBeRegistered are those whom the registry names and whose marker does not
+// say otherwise. The file can be damaged or edited, so that there is more to ask
+// before it is believed.
+func (s *scope) mayBeRegistered(p procscan.Process) bool {
+	return slices.Contains(s.facts.Registered, p.ID) && !p.Condemns && (p.Key == "" || p.Key == s.key) && !p.State.IsDead()
+}
+
+// readOthers asks the files of all runs who is known as something else.
+func (s *scope) readOthers() error {
+	if s.facts.Others != nil {
+		return nil
+	}
+	runs, _, err := rundir.List(s.runs)
 	if err != nil {
-		verdict.Errors = []string{err.Error()}
+		return err
 	}
-	return verdict
+	s.facts.Others, _ = rundir.Others(runs, s.runID) // a broken registry names nobody, and is its own run's affair
+	return nil
 }
 
-// left are the processes that the registry names, and those with the marker.
-func left(ctx context.Context, runID, key string, entries []rundir.Entry) ([]procscan.ID, error) {
-	snapshot, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true})
-	var found []procscan.ID
-	met := map[procscan.ID]bool{}
-	add := func(id procscan.ID) {
-		if !met[id] {
-			met[id] = true
-			found = append(found, id)
-		}
+// sweep ends what is found, and looks until there is nothing new.
+func (s *scope) sweep(ctx context.Context) Verdict {
+	var left []procscan.ID
+	find := func(ctx context.Context) ([]procscan.Target, error) {
+		targets, err := s.find(ctx)
+		left = idsOf(targets)
+		return targets, err
 	}
-	others := procscan.NotOf(key)
-	for _, p := range snapshot.Run(runID) {
-		if !others(p) {
-			add(p.ID)
-		}
+	ended, err := procscan.EndAll(ctx, find, procscan.EndOptions{Grace: grace})
+	if err != nil {
+		err = fmt.Errorf("cannot end run %s: %w", s.runID, err)
 	}
-	named, failed := living(ctx, entries, runID, key)
-	for _, t := range named {
-		add(t.ID)
+	return s.complete(verdictOf(ended, left), err)
+}
+
+// report names what sweep would end. Those that end by themselves within the
+// grace time, as their supervisor's death or TERM has told them to, are no
+// finding; whose kin was found before is looked for by itself.
+func (s *scope) report(ctx context.Context) Verdict {
+	first, err := s.find(ctx)
+	if len(first) > 0 {
+		awaitEnds(ctx, first)
+		var again []procscan.Target
+		again, err = s.find(ctx)
+		first = append(living(first), again...)
 	}
-	return found, errors.Join(err, failed)
+	found := map[int]bool{}
+	for _, t := range first {
+		found[t.ID.PID] = true
+	}
+	all := pids(found)
+	return s.complete(Verdict{Found: all, Killed: []int{}, Survivors: all}, err)
+}
+
+func living(targets []procscan.Target) []procscan.Target {
+	return slices.DeleteFunc(targets, func(t procscan.Target) bool {
+		alive, err := t.ID.Alive()
+		return err == nil && !alive
+	})
 }
 
 // awaitEnds waits for all of them together, for the grace time.
-func awaitEnds(ctx context.Context, ids []procscan.ID) {
+func awaitEnds(ctx context.Context, targets []procscan.Target) {
 	ctx, cancel := context.WithTimeout(ctx, grace)
 	defer cancel()
-	for _, id := range ids {
-		if handle, err := procscan.Open(id); err == nil {
+	for _, t := range targets {
+		if handle, err := procscan.Open(t.ID); err == nil {
 			_ = handle.Wait(ctx) // who is left, the next look tells
 			_ = handle.Close()
 		}

@@ -95,33 +95,98 @@ func (h *house) mustEnd(t *testing.T, killed []int) {
 		t.Errorf("it ended at %v, because %q", end.At, end.Reason)
 	}
 	end.At, end.Reason = time.Time{}, ""
-	if diff := cmp.Diff(rundir.End{How: rundir.EndSupervisorDied, Found: killed, Killed: killed}, end); diff != "" {
+	if diff := cmp.Diff(rundir.End{
+		How: rundir.EndSupervisorDied, Found: killed, Killed: killed,
+		Cleanups: []rundir.Cleanup{{By: "guard", Found: killed, Killed: killed}},
+	}, end); diff != "" {
 		t.Errorf("its end (-want +got):\n%s", diff)
 	}
 }
 
-// The registry names processes that carry no marker (any more): their identity
-// is proof enough. One that has only the PID is another process.
+// The registry names processes that carry no marker (any more). It is believed
+// of one that looks like a worker whose supervisor has died, and of nobody else:
+// the file can be edited, and a PID be another's.
 func TestTakeOverEndsTheRegistered(t *testing.T) {
+	plain := looks{args: []string{"sleep"}}
+	leader := looks{args: []string{"sleep"}, leads: true}
+	elder := start(t, "older than the supervisor", leader)
 	h := newHouse(t)
-	registered := start(t, "registered", looks{args: []string{"sleep"}})
+	supervisor := elder.id
+	for supervisor.Start == elder.id.Start { // in ticks of 10 ms
+		supervisor = start(t, "supervisor that has died", plain).id
+	}
+	h.supervise(t, supervisor)
+	registered := start(t, "registered", leader)
 	both := start(t, "registered and marked", worker(h.run))
-	reused := start(t, "reused PID", looks{args: []string{"sleep"}})
-	before := reused.id
+	spared := []*fixture{elder, start(t, "no session leader", plain), start(t, "reused PID", leader), start(t, "the guard of another run", leader)}
+	before := spared[2].id
 	before.Start--
-	h.register(t, registered.id, both.id, before, procscan.ID{})
+	leaveRun(t, h.runs, spared[3].id)
+	h.register(t, registered.id, both.id, elder.id, spared[1].id, before, spared[3].id, procscan.ID{})
 	h.watch(t)
 	if err := h.dir.Close(); err != nil {
 		t.Fatal(err)
 	}
 	h.die(t)
 	h.awaitGuard(t)
+	mustLive(t, spared)
 	registered.endedBy(t)
 	both.endedBy(t)
-	mustLive(t, []*fixture{reused})
 	h.mustEnd(t, sorted(registered, both))
 	if _, err := os.Stat(rundir.RegistryPath(h.dir.Path())); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("the registry still names what is gone: %v", err)
+	}
+}
+
+// leaveRun leaves the record of another run, whose guard is this process.
+func leaveRun(t *testing.T, runs string, guard procscan.ID) {
+	t.Helper()
+	dir, err := rundir.Create(t.Context(), runs, newRun())
+	if err != nil {
+		t.Fatal(err)
+	}
+	record := recordFor(procscan.ID{}, "")
+	record.Guard = &rundir.Process{PID: guard.PID, Start: guard.Start, Boot: guard.Boot}
+	if err := errors.Join(dir.WriteRecord(record), dir.Close()); err != nil {
+		t.Fatal(err)
+	}
+}
+
+// Descendants that have cleaned their environment go with the worker that they
+// are below, or in whose group they are; those of others stay.
+func TestTheCleanGoWithTheirOwn(t *testing.T) {
+	for reason, end := range map[string]func(*testing.T, *house){
+		"the supervisor died": func(t *testing.T, h *house) {
+			if err := h.dir.Close(); err != nil {
+				t.Fatal(err)
+			}
+			h.die(t)
+		},
+		"this indicates a bug in the normal shutdown": func(t *testing.T, h *house) {
+			if v, err := h.guard.Clean(); err != nil || len(v.Survivors) > 0 {
+				t.Errorf("%+v, %v", v, err)
+			}
+		},
+	} {
+		t.Run(reason, func(t *testing.T) {
+			h := newHouse(t)
+			family := worker(h.run)
+			family.role, family.leads = "parent", true
+			marked := start(t, "marked", family)
+			beside, below := marked.child(t), marked.child(t)
+			stranger := start(t, "stranger", looks{role: "parent", args: []string{"sleep"}, leads: true})
+			others := []*fixture{stranger, stranger.child(t), stranger.child(t)}
+			h.watch(t)
+			end(t, h)
+			h.awaitGuard(t)
+			for _, f := range []*fixture{marked, beside, below} {
+				if f.alive(t) {
+					t.Errorf("%s lives", f.name)
+				}
+			}
+			mustLive(t, others)
+			h.mustTell(t, foundEvents(sorted(marked, beside, below), reason)...)
+		})
 	}
 }
 

@@ -34,6 +34,8 @@ const (
 	argsEnv  = "ORPHANS_ARGS"  // its arguments, one a line
 	varsEnv  = "ORPHANS_VARS"  // its own variables, one a line
 	uidEnv   = "ORPHANS_UID"
+
+	neighbourEnv = "ORPHANS_NEIGHBOUR" // the marker of another run, for a descendant
 )
 
 func TestMain(m *testing.M) {
@@ -43,8 +45,10 @@ func TestMain(m *testing.M) {
 		"sleep":       func() {},
 		"ignore-term": func() { signal.Ignore(syscall.SIGTERM) },
 		"grandchild":  func() { signal.Ignore(syscall.SIGTERM); fork("ignore-term", true) },
+		"clean":       clean,
 		"leader-dies": func() { fork("ignore-term", false) }, // TERM ends the leader alone
 		"ten":         ten,
+		"bare-child":  func() { fork("sleep", false, bare...) },
 	}
 	mode, ok := modes[os.Getenv(modeEnv)]
 	if !ok {
@@ -65,6 +69,18 @@ func ten() {
 		fork("ignore-term", true)
 	}
 }
+
+// clean has children without a marker, in its group and in sessions of their own,
+// and one that has become a worker of another run, with a child of its own.
+func clean() {
+	fork("sleep", false, bare...)
+	fork("ignore-term", true, bare...)
+	fork("bare-child", true, bare...)
+	fork("bare-child", true, os.Getenv(neighbourEnv), procscan.WorkerIDEnv+"=w")
+}
+
+// bare takes the marker away.
+var bare = []string{procscan.RunIDEnv + "=", procscan.WorkerIDEnv + "="}
 
 // reaper adopts what the host leaves. It passes on what the host says.
 func reaper() {
@@ -95,10 +111,10 @@ func host() {
 }
 
 // fork starts a child that has a command line of its own and inherits the rest.
-func fork(mode string, session bool) {
+func fork(mode string, session bool, vars ...string) {
 	cmd := exec.Command("/proc/self/exe")
 	cmd.Args = []string{"my own command line"}
-	cmd.Env = append(os.Environ(), modeEnv+"="+mode)
+	cmd.Env = append(append(os.Environ(), modeEnv+"="+mode), vars...)
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: session}
 	cmd.Stdin = os.Stdin
 	out, err := cmd.StdoutPipe()

@@ -20,7 +20,12 @@ type KillOptions struct {
 	Grace    time.Duration // from TERM to KILL; zero sends KILL at once
 	KillWait time.Duration // how long the kernel may take; zero means 5 s
 	Strays   bool          // end strays of living runs, too
+	Theirs   bool          // end processes of other users, too, whose run was named
+	Source   string        // who does it, for the events and the record; telemetry.SourceKillOrphans if empty
 }
+
+// wait is how long others may take who do the same.
+func (o KillOptions) wait() time.Duration { return o.Grace + cmp.Or(o.KillWait, 5*time.Second) }
 
 // Killed is a process that was ended.
 type Killed struct {
@@ -78,7 +83,7 @@ func (r Report) Living(runID string) bool {
 	if run.Record == nil {
 		return run.Alive
 	}
-	alive, err := idOf(run.Record.Supervisor).Alive()
+	alive, err := run.Record.Supervisor.ID().Alive()
 	if run.Record.State == rundir.StateEnded && !run.Alive {
 		return false
 	}
@@ -112,7 +117,7 @@ func (r Report) runsToKill(strays bool) []string {
 }
 
 func killRun(ctx context.Context, id string, report Report, o KillOptions) Result {
-	k := &killer{opts: o, runID: id}
+	k := &killer{opts: o, runID: id, seen: map[procscan.ID]procscan.Process{}}
 	run, onDisk := report.Runs[id]
 	if !onDisk || !mayAdopt(run) {
 		k.end(ctx, "")
@@ -149,7 +154,7 @@ func mayAdopt(run rundir.Found) bool {
 	if run.Record == nil || run.Record.Supervisor.PID == 0 {
 		return false
 	}
-	alive, err := idOf(run.Record.Supervisor).Alive()
+	alive, err := run.Record.Supervisor.ID().Alive()
 	return err == nil && !alive
 }
 
@@ -167,61 +172,12 @@ func adopt(ctx context.Context, run rundir.Found, o KillOptions) (*rundir.Run, e
 		if !errors.As(err, &inUse) {
 			return dir, err
 		}
-		supervisor := idOf(inUse.Supervisor)
+		supervisor := inUse.Supervisor.ID()
 		if alive, err := supervisor.Alive(); supervisor.IsZero() || err != nil || alive {
 			return nil, fmt.Errorf("%w: %w", ErrAlive, inUse)
 		}
-		if err := rundir.WaitEnded(ctx, run.Dir); err != nil {
+		if err := awaitLock(ctx, run.Dir); err != nil {
 			return nil, fmt.Errorf("somebody else cleans up: %w", err)
 		}
 	}
-}
-
-// killer ends the processes of one run.
-type killer struct {
-	opts   KillOptions
-	runID  string
-	result Result
-	met    []int // PIDs of all that were to be ended
-}
-
-// refuse says of the run's orphans, as they were found, that they were left alone.
-func (k *killer) refuse(report Report, reason error) {
-	for _, f := range report.Processes {
-		if f.RunID == k.runID && f.Condemned() {
-			k.result.Failed = append(k.result.Failed, Failed{f.Process.PID, reason})
-			k.result.Survivors = append(k.result.Survivors, f.Process.PID)
-		}
-	}
-}
-
-// end looks, judges, signals, and looks again.
-func (k *killer) end(ctx context.Context, adopted string) {
-	var left []int
-	find := func(ctx context.Context) ([]procscan.Target, error) {
-		report, err := look(ctx, Options{Runs: k.opts.Runs, RunID: k.runID}, adopted)
-		left = nil
-		var targets []procscan.Target
-		for _, f := range report.ToKill(k.opts.Strays) {
-			left = append(left, f.Process.PID)
-			targets = append(targets, procscan.Target{ID: f.Process.ID, RunID: k.runID, TrustIdentity: !f.Process.Condemns})
-		}
-		return targets, err
-	}
-	ended, err := procscan.EndAll(ctx, find, procscan.EndOptions{Grace: k.opts.Grace, KillWait: k.opts.KillWait})
-	if err != nil {
-		k.result.Errors = append(k.result.Errors, fmt.Errorf("cannot end all of run %s: %w", k.runID, err))
-	}
-	for _, e := range ended {
-		if e.Signal != "" || e.Alive {
-			k.met = append(k.met, e.ID.PID)
-		}
-		switch {
-		case e.Err != nil:
-			k.result.Failed = append(k.result.Failed, Failed{e.ID.PID, e.Err})
-		case e.Signal != "":
-			k.result.Killed = append(k.result.Killed, Killed{e.ID.PID, k.runID, e.Signal, e.Took})
-		}
-	}
-	k.result.Survivors = append(k.result.Survivors, left...)
 }

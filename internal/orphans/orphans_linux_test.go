@@ -221,6 +221,7 @@ func TestLeftovers(t *testing.T) {
 			want := &rundir.End{
 				At: ended.Record.End.At, How: rundir.EndSupervisorDied, Reason: ended.Record.End.Reason,
 				Found: []int{f.child.PID}, Killed: []int{f.child.PID},
+				Cleanups: []rundir.Cleanup{{By: "kill-orphans", Found: []int{f.child.PID}, Killed: []int{f.child.PID}}},
 			}
 			if diff := cmp.Diff(want, ended.Record.End); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
@@ -289,6 +290,19 @@ func TestTwoAtOnce(t *testing.T) {
 			t.Errorf("%+v", r)
 		}
 	}
+	events := eventsOf(t, root, run)
+	if strings.Count(events, "orphaned_processes_found") != 1 || strings.Contains(events, "cleanup_success") {
+		t.Errorf("the second one had nothing to say, and the events are:\n%s", events)
+	}
+}
+
+func eventsOf(t *testing.T, root, run string) string {
+	t.Helper()
+	events, err := os.ReadFile(rundir.EventsPath(filepath.Join(root, run)))
+	if err != nil {
+		t.Fatal(err)
+	}
+	return string(events)
 }
 
 // TestZombie: a worker that nobody has waited for is shown for what it is, and

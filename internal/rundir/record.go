@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"path/filepath"
+	"slices"
 	"time"
 )
 
@@ -60,8 +61,31 @@ type End struct {
 	Reason    string    `json:"reason,omitempty"`
 	Found     []int     `json:"found,omitempty"`     // what was alive when it should not have been
 	Killed    []int     `json:"killed,omitempty"`    // of these, killed
+	Cleanups  []Cleanup `json:"cleanups,omitempty"`  // by whom
 	Survivors []int     `json:"survivors,omitempty"` // of these, still alive
 	Confirmed bool      `json:"confirmed,omitempty"` // the guard has looked, too, and found nothing
+	By        string    `json:"-"`                   // who tells Settle of it
+}
+
+// Cleanup is what one of those who look for leftovers has found and killed. Each
+// process is with the first who found it, and with who killed it.
+type Cleanup struct {
+	By     string `json:"by"`
+	Found  []int  `json:"found,omitempty"`
+	Killed []int  `json:"killed,omitempty"`
+}
+
+// Add adds what somebody has found and killed.
+func (e *End) Add(by string, found, killed []int) {
+	c := Cleanup{By: by, Found: without(found, e.Found), Killed: without(killed, e.Killed)}
+	if len(c.Found)+len(c.Killed) > 0 {
+		e.Cleanups = append(e.Cleanups, c)
+	}
+	e.Found, e.Killed = append(e.Found, c.Found...), append(e.Killed, c.Killed...)
+}
+
+func without(pids, known []int) []int {
+	return slices.DeleteFunc(slices.Clone(pids), func(pid int) bool { return slices.Contains(known, pid) })
 }
 
 // WriteRecord replaces run.json. It fills in the schema version and the run id.

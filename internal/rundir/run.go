@@ -27,6 +27,7 @@ type Run struct {
 	lock     *flock.Flock
 	leftover []Entry
 	previous *Record
+	broken   []Problem
 }
 
 // InUseError says that another supervisor holds the run.
@@ -44,8 +45,9 @@ func (e *InUseError) Error() string {
 
 // Create makes the directory of the run and takes its lock. What an earlier run
 // with the same id left there is removed once the lock is held, except that its
-// registry and its record are kept in memory: see Leftover and Previous. The error is an *InUseError when a
-// living supervisor has the run.
+// registry and its record are kept in memory, or on disk under another name
+// where they are broken: see Leftover, Previous and Broken. The error is an
+// *InUseError when a living supervisor has the run.
 func Create(ctx context.Context, root, runID string) (*Run, error) {
 	if !isName(runID) {
 		return nil, createError(runID, errors.New("a directory cannot have this name"))
@@ -54,12 +56,7 @@ func Create(ctx context.Context, root, runID string) (*Run, error) {
 	if err != nil {
 		return nil, createError(runID, err)
 	}
-	// A registry that cannot be read names nobody.
-	r.leftover, _ = ReadRegistry(r.dir)
-	if rec, err := readRecord(r.dir); err == nil {
-		r.previous = &rec
-	}
-	if err := r.prepare(); err != nil {
+	if err := errors.Join(r.keepPrevious(), r.prepare()); err != nil {
 		r.lock.Close()
 		return nil, createError(runID, err)
 	}
@@ -168,15 +165,15 @@ func exists(pid int) bool {
 	return err == nil || errors.Is(err, syscall.EPERM)
 }
 
-// prepare empties the directory, except for the lock that we hold, and gives
-// everything its mode.
+// prepare empties the directory, except for the lock that we hold and for what
+// was set aside, and gives everything its mode.
 func (r *Run) prepare() error {
 	entries, err := os.ReadDir(r.dir)
 	if err != nil {
 		return err
 	}
 	for _, e := range entries {
-		if e.Name() == filepath.Base(r.lock.Path()) {
+		if e.Name() == filepath.Base(r.lock.Path()) || isAside(e.Name()) {
 			continue
 		}
 		if err := os.RemoveAll(filepath.Join(r.dir, e.Name())); err != nil {
@@ -212,15 +209,6 @@ func (r *Run) EventsPath() string { return EventsPath(r.dir) }
 
 // EventsPath returns where the events of the run in dir go.
 func EventsPath(dir string) string { return filepath.Join(dir, "events.jsonl") }
-
-// Leftover returns what the registry said before Create emptied the directory:
-// the processes of an earlier run with the same id, which may still be alive
-// when its supervisor died.
-func (r *Run) Leftover() []Entry { return r.leftover }
-
-// Previous returns the record of an earlier run with the same id, as it was
-// before Create emptied the directory; nil when there was none.
-func (r *Run) Previous() *Record { return r.previous }
 
 // Close releases the lock. The files stay.
 func (r *Run) Close() error {

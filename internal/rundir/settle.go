@@ -20,7 +20,7 @@ func (f Found) Settled() bool {
 }
 
 // Settle writes down what became of the processes of a run whose supervisor has
-// died, by their PIDs: adding to what an earlier cleanup has written. How and
+// died, by their PIDs, and who tells of it: adding to what an earlier cleanup has written. How and
 // Reason of seen are filled in. When there are no survivors it also removes what
 // the supervisor would have: its socket and the registry. Broken files are set
 // aside.
@@ -36,8 +36,7 @@ func (r *Run) Settle(seen End) error {
 		record.State = StateEnded
 		record.End = &End{At: seen.At.UTC(), Confirmed: seen.Confirmed, How: EndSupervisorDied, Reason: "the supervisor ended without stopping the run"}
 	}
-	record.End.Found = union(record.End.Found, seen.Found)
-	record.End.Killed = union(record.End.Killed, seen.Killed)
+	record.End.Add(seen.By, seen.Found, seen.Killed)
 	record.End.Survivors = seen.Survivors
 	err = r.WriteRecord(record)
 	if _, broken := ReadRegistry(r.dir); broken != nil {
@@ -47,18 +46,6 @@ func (r *Run) Settle(seen End) error {
 		return err
 	}
 	return errors.Join(err, removeIfThere(registryPath(r.dir)), removeStaleSocket(record.Socket))
-}
-
-func union(a, b []int) []int {
-	seen := map[int]bool{}
-	var all []int
-	for _, n := range append(a[:len(a):len(a)], b...) {
-		if !seen[n] {
-			seen[n] = true
-			all = append(all, n)
-		}
-	}
-	return all
 }
 
 func setAsideIfThere(path string) error {

@@ -32,7 +32,7 @@ func TestSettle(t *testing.T) {
 	}
 	defer run.Close()
 	noon := time.Date(2026, 1, 2, 12, 0, 0, 0, time.UTC)
-	settle := func(path string, found, killed, survivors []int) Found {
+	settle := func(by, path string, found, killed, survivors []int) Found {
 		t.Helper()
 		if registry, err := run.OpenRegistry(); err != nil || registry.Put(Entry{Worker: "a", PID: 7}) != nil || registry.Close() != nil {
 			t.Fatal(err)
@@ -42,14 +42,16 @@ func TestSettle(t *testing.T) {
 				t.Fatal(err)
 			}
 		}
-		if err := run.Settle(End{At: noon, Found: found, Killed: killed, Survivors: survivors}); err != nil {
+		if err := run.Settle(End{At: noon, By: by, Found: found, Killed: killed, Survivors: survivors}); err != nil {
 			t.Fatal(err)
 		}
 		return look(run.Path())
 	}
 
-	got := settle(socket, []int{7, 8}, []int{7}, []int{8})
+	got := settle("guard", socket, []int{7, 8}, []int{7}, []int{8})
 	want := &End{At: noon, How: EndSupervisorDied, Reason: got.Record.End.Reason, Found: []int{7, 8}, Killed: []int{7}, Survivors: []int{8}}
+	guard := Cleanup{By: "guard", Found: []int{7, 8}, Killed: []int{7}}
+	want.Cleanups = []Cleanup{guard}
 	if diff := cmp.Diff(want, got.Record.End); diff != "" || got.Settled() {
 		t.Errorf("settled %v, -want +got:\n%s", got.Settled(), diff)
 	}
@@ -58,8 +60,9 @@ func TestSettle(t *testing.T) {
 	}
 
 	noon = noon.Add(time.Hour) // a second cleanup adds, and does not move the end
-	got = settle(socket, []int{8}, []int{8}, nil)
-	want = &End{At: want.At, How: want.How, Reason: want.Reason, Found: []int{7, 8}, Killed: []int{7, 8}}
+	got = settle("kill-orphans", socket, []int{8, 9}, []int{8, 9}, nil)
+	want = &End{At: want.At, How: want.How, Reason: want.Reason, Found: []int{7, 8, 9}, Killed: []int{7, 8, 9}}
+	want.Cleanups = []Cleanup{guard, {By: "kill-orphans", Found: []int{9}, Killed: []int{8, 9}}}
 	if diff := cmp.Diff(want, got.Record.End); diff != "" || !got.Settled() {
 		t.Errorf("settled %v, -want +got:\n%s", got.Settled(), diff)
 	}
@@ -67,7 +70,7 @@ func TestSettle(t *testing.T) {
 		t.Error("a socket at which somebody answers was removed")
 	}
 	listener.Close()
-	settle(socket, nil, nil, nil)
+	settle("start", socket, nil, nil, nil)
 	if _, err := os.Stat(socket); err == nil {
 		t.Error("the stale socket is there")
 	}

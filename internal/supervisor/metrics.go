@@ -104,10 +104,10 @@ func earlierFindings(runs string, previous *rundir.Record, now swept) ([]telemet
 			continue
 		}
 		end, told := f.Record.End, now.found[f.Record.RunID]
-		all = append(all, telemetry.Findings{
-			RunID: f.Record.RunID, Confirmed: end.Confirmed,
-			Found: except(end.Found, told), Killed: except(end.Killed, told), Survivors: end.Survivors,
-		})
+		all = append(all, telemetry.Findings{RunID: f.Record.RunID, Confirmed: end.Confirmed, Survivors: end.Survivors})
+		for _, c := range end.Cleanups {
+			all = append(all, telemetry.Findings{RunID: f.Record.RunID, Source: c.By, Found: except(c.Found, told), Killed: except(c.Killed, told)})
+		}
 	}
 	return all, err
 }

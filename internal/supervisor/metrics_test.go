@@ -35,9 +35,17 @@ func TestEarlierFindings(t *testing.T) {
 	runs := t.TempDir()
 	at := time.Now()
 	endedRun(t, runs, "clean", &rundir.End{At: at, How: rundir.EndStopped, Confirmed: true})
-	endedRun(t, runs, "crashed", &rundir.End{At: at, How: rundir.EndSupervisorDied, Found: []int{1, 2}, Killed: []int{1}, Survivors: []int{2}})
-	endedRun(t, runs, "swept", &rundir.End{At: at, How: rundir.EndSupervisorDied, Found: []int{3, 4, 5}, Killed: []int{3, 4, 5}})
-	endedRun(t, runs, "again", &rundir.End{At: at, How: rundir.EndSupervisorDied, Found: []int{6}, Killed: []int{6}})
+	died := func(id string, survivors []int, by ...rundir.Cleanup) {
+		end := &rundir.End{At: at, How: rundir.EndSupervisorDied, Survivors: survivors}
+		for _, c := range by {
+			end.Add(c.By, c.Found, c.Killed)
+		}
+		endedRun(t, runs, id, end)
+	}
+	died("crashed", []int{2}, rundir.Cleanup{By: "guard", Found: []int{1, 2}, Killed: []int{1}})
+	died("swept", nil,
+		rundir.Cleanup{By: "guard", Found: []int{3}, Killed: []int{3}}, rundir.Cleanup{By: "start", Found: []int{4, 5}, Killed: []int{4, 5}})
+	died("again", nil, rundir.Cleanup{By: "kill-orphans", Found: []int{6}, Killed: []int{6}})
 
 	dir, err := rundir.Create(t.Context(), runs, "again") // which empties its directory
 	if err != nil {
@@ -47,9 +55,13 @@ func TestEarlierFindings(t *testing.T) {
 	got, err := earlierFindings(runs, dir.Previous(), swept{found: map[string][]int{"swept": {4, 5}}})
 	want := []telemetry.Findings{
 		{RunID: "clean", Confirmed: true},
-		{RunID: "crashed", Found: []int{1, 2}, Killed: []int{1}, Survivors: []int{2}},
-		{RunID: "swept", Found: []int{3}, Killed: []int{3}},
-		{RunID: "again", Found: []int{6}, Killed: []int{6}},
+		{RunID: "crashed", Survivors: []int{2}},
+		{RunID: "crashed", Source: "guard", Found: []int{1, 2}, Killed: []int{1}},
+		{RunID: "swept"},
+		{RunID: "swept", Source: "guard", Found: []int{3}, Killed: []int{3}},
+		{RunID: "swept", Source: "start", Found: []int{}, Killed: []int{}},
+		{RunID: "again"},
+		{RunID: "again", Source: "kill-orphans", Found: []int{6}, Killed: []int{6}},
 	}
 	if diff := cmp.Diff(want, got); err != nil || diff != "" {
 		t.Errorf("%v (-want +got):\n%s", err, diff)

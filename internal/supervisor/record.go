@@ -37,7 +37,8 @@ func (s *supervisor) recordRefusal(cause error) error {
 		return cause
 	}
 	var left *LeftoversError
-	if errors.As(cause, &left) && s.dir.Previous() != nil {
+	var taken *NameTakenError
+	if (errors.As(cause, &left) || errors.As(cause, &taken)) && s.dir.Previous() != nil {
 		return errors.Join(cause, s.restore(*s.dir.Previous()))
 	}
 	end := &rundir.End{At: time.Now().UTC(), How: rundir.EndStartFailed, Reason: cause.Error()}

@@ -54,6 +54,9 @@ func (s *supervisor) makePools() error {
 	if err != nil {
 		return errors.Join(err, s.registry.Close())
 	}
+	if s.adopts {
+		s.launcher.TakeAdopted()
+	}
 	for _, p := range s.opts.Config.Pools {
 		options := poolOptions(s.opts.Config, p)
 		options.Launcher, options.Registry = s.launcher, registryOf{s.registry}

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"slices"
-	"strings"
 	"sync"
 	"time"
 
@@ -13,21 +12,34 @@ import (
 	"github.com/snakepit-dev/snakepit/internal/rundir"
 	"github.com/snakepit-dev/snakepit/internal/telemetry"
 	"github.com/snakepit-dev/snakepit/pkg/pool"
-	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 // stopping is what the calls of Stop share.
 type stopping struct {
 	begin, look sync.Once
-	hurry       context.CancelFunc // cuts the strays' grace time short
-	strays      chan struct{}      // closed when the strays have had theirs
-	over        chan struct{}      // closed when the summary stands
+	patience    context.Context // ends when somebody is in a hurry
+	hurry       context.CancelFunc
+	deadline    time.Time     // of the grace time
+	strays      chan struct{} // closed when the strays have had theirs
+	over        chan struct{} // closed when the summary stands
 
-	mu        sync.Mutex // guards reported and survivors
+	mu        sync.Mutex // guards the rest but the summary
 	reported  map[string]bool
 	survivors []pool.Survivor
+	held      map[string]pool.Survivor // what holds the port of a worker
 	errors    []string
-	summary   control.StopSummary
+	outlived  []pool.StopResult // who was ended after or beside its worker
+
+	summary control.StopSummary
+}
+
+func newStopping() *stopping {
+	s := &stopping{
+		strays: make(chan struct{}), over: make(chan struct{}),
+		reported: map[string]bool{}, held: map[string]pool.Survivor{},
+	}
+	s.patience, s.hurry = context.WithCancel(context.Background())
+	return s
 }
 
 // Stop implements control.Run. Every call returns when everything is stopped;
@@ -42,42 +54,31 @@ func (s *supervisor) Stop(o control.StopOptions) control.StopSummary {
 	<-s.stopping.strays
 	s.stopping.look.Do(func() {
 		s.stopping.summary = s.lookForSurvivors()
+		s.tellOutlived()
 		close(s.stopping.over)
 	})
 	<-s.stopping.over
+	if o.Result != nil {
+		for _, r := range s.stopping.outlived { // complete by now
+			o.Result(r)
+		}
+	}
 	return s.stopping.summary
 }
 
-// beginStop asks those to end that left their worker's group: they are found by
-// their environment, and have the same grace time as the workers.
+// beginStop asks those to end that left their worker's group, who have the same
+// grace time as the workers.
 func (s *supervisor) beginStop(grace time.Duration) {
 	s.events.Emit(telemetry.Record{Event: telemetry.RunStopping})
 	if grace == 0 {
 		grace = s.opts.Config.Grace
 	}
-	ctx, cancel := context.WithCancel(context.Background())
-	s.stopping.hurry = cancel
+	s.stopping.deadline = time.Now().Add(grace)
 	go func() {
 		defer close(s.stopping.strays)
-		defer cancel()
 		// Whatever is left, and whatever went wrong, the look afterwards tells.
-		_, _, _ = procscan.EndRun(ctx, s.opts.Config.RunID, s.notAStray(), procscan.EndOptions{Grace: grace})
+		_, _ = s.end(s.stopping.patience, s.strays(), grace)
 	}()
-}
-
-// notAStray tells the members of the workers' groups, which are the pools' own
-// business, and those of another run of the same name.
-func (s *supervisor) notAStray() func(procscan.Process) bool {
-	leaders := map[int]bool{}
-	for _, p := range s.pools {
-		for _, status := range p.Status() {
-			if !status.Process.IsZero() {
-				leaders[status.Process.PID] = true
-			}
-		}
-	}
-	others := procscan.NotOf(s.key)
-	return func(p procscan.Process) bool { return leaders[p.PGID] || others(p) }
 }
 
 func (s *supervisor) stopPools(o control.StopOptions) {
@@ -100,7 +101,16 @@ func (s *supervisor) report(o control.StopOptions, r pool.StopResult) {
 		return
 	}
 	s.stopping.reported[r.Worker] = true
-	s.stopping.survivors = append(s.stopping.survivors, r.Survivors...)
+	for _, survivor := range r.Survivors {
+		if survivor.PID == 0 {
+			s.stopping.held[r.Worker] = survivor
+			continue
+		}
+		s.stopping.survivors = append(s.stopping.survivors, survivor)
+	}
+	for _, e := range r.Outlived {
+		s.noteOutlived(e, "left by "+r.Worker)
+	}
 	if r.Err != "" {
 		s.stopping.errors = append(s.stopping.errors, r.Worker+": "+r.Err)
 	}
@@ -112,20 +122,10 @@ func (s *supervisor) report(o control.StopOptions, r pool.StopResult) {
 // lookForSurvivors scans after everything was stopped, ends what it finds, and
 // then has the guard do the same: only what both did not find is gone.
 func (s *supervisor) lookForSurvivors() control.StopSummary {
-	s.stopping.mu.Lock()
-	survivors, failures := s.stopping.survivors, s.stopping.errors
-	s.stopping.mu.Unlock()
-
 	began := time.Now()
-	_, left, err := procscan.EndRun(context.Background(), s.opts.Config.RunID, procscan.NotOf(s.key), procscan.EndOptions{})
+	left, err := s.end(s.stopping.patience, s.remaining, max(0, time.Until(s.stopping.deadline)))
 	s.metrics.scan(time.Since(began))
-	for _, p := range left {
-		survivors = append(survivors, pool.Survivor{PID: p.PID, What: strings.Join(p.Args, " ")})
-	}
-	if err != nil {
-		failures = append(failures, err.Error())
-	}
-	summary := control.StopSummary{Survivors: survivors, Errors: failures}
+	summary := control.StopSummary{Survivors: s.survivors(left), Errors: s.failures(err)}
 	verdict, err := s.guards.ask()
 	if errors.Is(err, errNoGuard) {
 		return summary
@@ -141,7 +141,7 @@ func (s *supervisor) lookForSurvivors() control.StopSummary {
 
 // relay passes on what the guard has written to the event log.
 func (s *supervisor) relay(v guard.Verdict) {
-	findings := telemetry.Findings{Confirmed: len(v.Found)+len(v.Errors) == 0, Found: v.Found, Killed: v.Killed}
+	findings := telemetry.Findings{Source: telemetry.SourceGuard, Confirmed: len(v.Found)+len(v.Errors) == 0, Found: v.Found, Killed: v.Killed}
 	for _, event := range findings.Events("this indicates a bug in the normal shutdown") {
 		s.events.Relay(event)
 	}
@@ -161,7 +161,7 @@ func (s *supervisor) finish(cause error) error {
 		}
 	}
 	if g := s.outcome.Summary.Guard; g != nil {
-		end.Found, end.Killed = g.Found, g.Killed
+		end.Add(telemetry.SourceGuard, g.Found, g.Killed)
 		end.Survivors = append(end.Survivors, g.Survivors...)
 		slices.Sort(end.Survivors)
 		end.Survivors = slices.Compact(end.Survivors)

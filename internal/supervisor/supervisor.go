@@ -66,8 +66,8 @@ type Outcome struct {
 // not start or what failed beside the workers; everything that was started has
 // been stopped then, but for the survivors in the Outcome.
 func Run(ctx context.Context, o Options) (Outcome, error) {
-	s := &supervisor{opts: o, outcome: Outcome{RunID: o.Config.RunID}, state: rundir.StateStarting}
-	s.stopping = stopping{strays: make(chan struct{}), over: make(chan struct{}), reported: map[string]bool{}}
+	s := &supervisor{opts: o, outcome: Outcome{RunID: o.Config.RunID}, state: rundir.StateStarting, stopping: newStopping()}
+	defer s.stopping.hurry()
 	err := s.run(ctx)
 	return s.outcome, err
 }
@@ -77,6 +77,7 @@ type supervisor struct {
 	outcome  Outcome
 	self     procscan.ID
 	key      string // tells this run from others of the same name
+	adopts   bool   // nobody but descendants of workers becomes our child
 	dir      *rundir.Run
 	socket   string
 	log      *os.File // supervisor.log
@@ -89,7 +90,7 @@ type supervisor struct {
 	pools    []*pool.Pool
 	record   rundir.Record
 
-	stopping stopping
+	stopping *stopping
 
 	mu    sync.Mutex // guards state; nothing waits under it
 	state string
@@ -105,14 +106,20 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 	if s.self, err = procscan.Lookup(os.Getpid()); err != nil {
 		return fmt.Errorf("cannot start run %q: %w", id, err)
 	}
+	if s.adopts, err = adoptsOnlyDescendants(ctx, s.self); err != nil {
+		return fmt.Errorf("cannot start run %q: %w", id, err)
+	}
 	found := s.sweep(ctx)
 	if s.dir, err = rundir.Create(ctx, s.opts.Runs, id); err != nil {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.dir.Close()) }()
 	defer func() { err = s.recordRefusal(err) }()
+	for _, broken := range s.dir.Broken() {
+		s.tell(broken.String())
+	}
 	began := time.Now()
-	if err := refuseLeftovers(ctx, id, s.dir.Leftover()); err != nil {
+	if err := refuseLeftovers(ctx, id, s.dir.Previous(), s.dir.Leftover()); err != nil {
 		return err
 	}
 	scanned := time.Since(began)
@@ -120,6 +127,9 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer s.log.Close()
+	for _, broken := range s.dir.Broken() {
+		s.logger.Warn("a file of an earlier run of this id", "error", broken)
+	}
 	if err := s.openMetrics(found); err != nil {
 		return err
 	}

@@ -49,7 +49,7 @@ func (s *supervisor) sweep(ctx context.Context) swept {
 	if s.opts.Config.Orphans != config.OrphansKill || len(report.Processes) == 0 {
 		return result
 	}
-	done := orphans.Kill(ctx, report, orphans.KillOptions{Runs: s.opts.Runs, Grace: sweepGrace})
+	done := orphans.Kill(ctx, report, orphans.KillOptions{Runs: s.opts.Runs, Grace: sweepGrace, Source: telemetry.SourceStart})
 	for _, k := range done.Killed {
 		result.killed = append(result.killed, k.PID)
 		if !slices.Contains(result.found[k.RunID], k.PID) {
@@ -81,11 +81,11 @@ func (s *supervisor) tellSwept(result swept) {
 		return
 	}
 	count := len(pids)
-	s.events.Emit(telemetry.Record{Event: telemetry.OrphansFound, Count: &count, PIDs: pids, Reason: "dead runs have left them"})
+	s.events.Emit(telemetry.Record{Event: telemetry.OrphansFound, Source: telemetry.SourceStart, Count: &count, PIDs: pids, Reason: "dead runs have left them"})
 	text := fmt.Sprintf("dead runs have left %s: %s", processes(count), strings.Join(where, "; "))
 	if s.opts.Config.Orphans == config.OrphansKill {
 		killed := len(result.killed)
-		s.events.Emit(telemetry.Record{Event: telemetry.EmergencyKill, Count: &killed, PIDs: result.killed})
+		s.events.Emit(telemetry.Record{Event: telemetry.EmergencyKill, Source: telemetry.SourceStart, Count: &killed, PIDs: result.killed})
 		text = fmt.Sprintf("killed %d of %s that dead runs have left: %s", killed, processes(count), strings.Join(where, "; "))
 	}
 	s.tell(text)

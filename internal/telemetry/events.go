@@ -44,6 +44,7 @@ type Record struct {
 	Cause       string    `json:"cause,omitempty"` // of a restart, in one of few words
 	Count       *int      `json:"count,omitempty"`
 	PIDs        []int     `json:"pids,omitempty"`
+	Source      string    `json:"source,omitempty"` // of a finding: who has looked
 }
 
 // Sink is told of every event. It is called by whoever emits, possibly by many

@@ -17,7 +17,8 @@ type Metrics struct {
 	runID    string
 	registry *prometheus.Registry
 
-	success, found, killed, survivors *prometheus.CounterVec // run_id
+	success, survivors *prometheus.CounterVec // run_id
+	found, killed      *prometheus.CounterVec // run_id, source
 
 	// The label run_id is filled in.
 	workers        *prometheus.GaugeVec   // pool, state
@@ -55,8 +56,8 @@ func NewMetrics(runID string) *Metrics {
 	)
 	own := prometheus.Labels{"run_id": runID}
 	m.success = m.counter("cleanup_success_total", "Looks for leftovers of a run that found nothing.", "run_id")
-	m.found = m.counter("orphaned_processes_found_total", "Processes of a run that were alive when none should have been.", "run_id")
-	m.killed = m.counter("emergency_cleanup_total", "Processes that an emergency cleanup ended.", "run_id")
+	m.found = m.counter("orphaned_processes_found_total", "Processes of a run that were alive when none should have been.", "run_id", "source")
+	m.killed = m.counter("emergency_cleanup_total", "Processes that an emergency cleanup ended.", "run_id", "source")
 	m.survivors = m.counter("cleanup_survivors_total", "Processes that outlived the end of a run and its cleanup.", "run_id")
 	m.workers = m.gauge("workers", "Workers by state.", "run_id", "pool", "state").MustCurryWith(own)
 	m.ready = m.gauge("ready_workers", "Workers that serve.", "run_id", "pool").MustCurryWith(own)
@@ -69,10 +70,7 @@ func NewMetrics(runID string) *Metrics {
 	for _, phase := range restartPhases() {
 		m.phases.WithLabelValues(string(phase))
 	}
-	m.success.With(own)
-	m.found.With(own)
-	m.killed.With(own)
-	m.survivors.With(own)
+	m.AddEnded(Findings{RunID: runID})
 	return m
 }
 
@@ -114,14 +112,21 @@ func (m *Metrics) AddPool(name string, workers int) {
 }
 
 // AddEnded counts what was found at the end of an earlier run, which could not
-// export it any more.
+// export it any more. There may be findings of several sources.
 func (m *Metrics) AddEnded(f Findings) {
-	if f.Confirmed {
-		m.success.WithLabelValues(f.RunID).Inc()
+	for _, source := range sources() {
+		m.found.WithLabelValues(f.RunID, source)
+		m.killed.WithLabelValues(f.RunID, source)
 	}
-	m.found.WithLabelValues(f.RunID).Add(float64(len(f.Found)))
-	m.killed.WithLabelValues(f.RunID).Add(float64(len(f.Killed)))
+	success := m.success.WithLabelValues(f.RunID)
+	if f.Confirmed {
+		success.Inc()
+	}
 	m.survivors.WithLabelValues(f.RunID).Add(float64(len(f.Survivors)))
+	if len(f.Found)+len(f.Killed) > 0 {
+		m.found.WithLabelValues(f.RunID, f.Source).Add(float64(len(f.Found)))
+		m.killed.WithLabelValues(f.RunID, f.Source).Add(float64(len(f.Killed)))
+	}
 }
 
 // ObserveScan counts a scan of all processes.
@@ -133,9 +138,9 @@ func (m *Metrics) Receive(r Record) {
 	case CleanupSuccess:
 		m.success.WithLabelValues(r.RunID).Inc()
 	case OrphansFound:
-		m.found.WithLabelValues(r.RunID).Add(countOf(r))
+		m.found.WithLabelValues(r.RunID, r.Source).Add(countOf(r))
 	case EmergencyKill:
-		m.killed.WithLabelValues(r.RunID).Add(countOf(r))
+		m.killed.WithLabelValues(r.RunID, r.Source).Add(countOf(r))
 	case WorkerState:
 		m.moved(r)
 	}

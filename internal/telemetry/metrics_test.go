@@ -114,27 +114,38 @@ func TestPhasesOfWhatIsNoRestart(t *testing.T) {
 
 func TestMetricsOfCleanups(t *testing.T) {
 	m := NewMetrics("r")
-	expect(t, scrape(t, m), `snakepit_orphaned_processes_found_total{run_id="r"} 0`)
+	expect(
+		t, scrape(t, m),
+		`snakepit_orphaned_processes_found_total{run_id="r",source="guard"} 0`,
+		`snakepit_emergency_cleanup_total{run_id="r",source="start"} 0`,
+		`snakepit_cleanup_success_total{run_id="r"} 0`,
+		`snakepit_cleanup_survivors_total{run_id="r"} 0`,
+	)
 	for _, e := range (Findings{Confirmed: true}).Events("") {
 		e.RunID = "r"
 		m.Receive(e)
 	}
-	for _, e := range (Findings{Found: []int{1, 2, 3}, Killed: []int{1, 2}}).Events("why") {
+	for _, e := range (Findings{Source: SourceGuard, Found: []int{1, 2, 3}, Killed: []int{1, 2}}).Events("why") {
 		e.RunID = "r"
 		m.Receive(e)
 	}
-	m.AddEnded(Findings{RunID: "crashed", Found: []int{4, 5}, Killed: []int{4}, Survivors: []int{5}})
+	m.AddEnded(Findings{RunID: "crashed", Survivors: []int{5}})
+	m.AddEnded(Findings{RunID: "crashed", Source: SourceGuard, Found: []int{4, 5}, Killed: []int{4}})
+	m.AddEnded(Findings{RunID: "crashed", Source: SourceKillOrphans, Found: []int{6}, Killed: []int{5, 6}})
 	m.AddEnded(Findings{RunID: "clean", Confirmed: true})
 	expect(
 		t, scrape(t, m),
 		`snakepit_cleanup_success_total{run_id="r"} 1`,
 		`snakepit_cleanup_success_total{run_id="clean"} 1`,
-		`snakepit_orphaned_processes_found_total{run_id="r"} 3`,
-		`snakepit_emergency_cleanup_total{run_id="r"} 2`,
-		`snakepit_orphaned_processes_found_total{run_id="crashed"} 2`,
-		`snakepit_emergency_cleanup_total{run_id="crashed"} 1`,
+		`snakepit_orphaned_processes_found_total{run_id="r",source="guard"} 3`,
+		`snakepit_emergency_cleanup_total{run_id="r",source="guard"} 2`,
+		`snakepit_orphaned_processes_found_total{run_id="crashed",source="guard"} 2`,
+		`snakepit_emergency_cleanup_total{run_id="crashed",source="guard"} 1`,
+		`snakepit_orphaned_processes_found_total{run_id="crashed",source="kill-orphans"} 1`,
+		`snakepit_emergency_cleanup_total{run_id="crashed",source="kill-orphans"} 2`,
+		`snakepit_emergency_cleanup_total{run_id="crashed",source="start"} 0`,
 		`snakepit_cleanup_survivors_total{run_id="crashed"} 1`,
-		`snakepit_orphaned_processes_found_total{run_id="clean"} 0`,
+		`snakepit_orphaned_processes_found_total{run_id="clean",source="guard"} 0`,
 	)
 }
 

@@ -69,6 +69,7 @@ func attributesOf(r Record) []slog.Attr {
 	number("port", r.Port)
 	text("reason", r.Reason)
 	text("cause", r.Cause)
+	text("source", r.Source)
 	if r.Count != nil {
 		attributes = append(attributes, slog.Int("count", *r.Count), slog.Any("pids", r.PIDs))
 	}

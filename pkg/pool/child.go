@@ -132,14 +132,19 @@ func (c *child) RSS() (uint64, error) {
 	return bytes, err
 }
 
-// EndGroup implements Process. The leader is gone, so the group's number is
-// safe only as long as the group is not empty: each member is checked and
-// signalled as a process of its own.
+// EndGroup implements Process.
 func (c *child) EndGroup(ctx context.Context, grace time.Duration) ([]procscan.Ended, error) {
+	return c.endLeftovers(ctx, grace)
+}
+
+// endGroup knows that the leader is gone, so that the group's number is safe only
+// as long as the group is not empty: each member is checked and signalled as a
+// process of its own.
+func (c *child) endGroup(ctx context.Context, opts procscan.EndOptions) ([]procscan.Ended, error) {
 	if err := syscall.Kill(-c.id.PID, 0); errors.Is(err, syscall.ESRCH) {
 		return nil, nil // nobody left, the usual case
 	}
-	return procscan.EndGroup(ctx, c.id, c.endedAt, procscan.EndOptions{Grace: grace, KillWait: killWait})
+	return procscan.EndGroup(ctx, c.id, c.endedAt, opts)
 }
 
 // killWait is how long the kernel may take to end a process after KILL.

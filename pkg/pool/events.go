@@ -1,6 +1,10 @@
 package pool
 
-import "time"
+import (
+	"time"
+
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
 
 // What reaches a worker's goroutine. Each carries the incarnation it speaks
 // of, except for requests, which speak of the slot.
@@ -31,9 +35,9 @@ type (
 	released struct {
 		incarnation uint64
 		attempt     int
-		output      []string   // the last lines of a process that failed
-		left        []Survivor // what could not be ended
-		err         error      // why the resources are not free
+		output      []string         // the last lines of a process that failed
+		outlived    []procscan.Ended // who was still there after the process
+		err         error            // why the resources are not free
 	}
 	healthTold struct {
 		incarnation uint64

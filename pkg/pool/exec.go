@@ -60,6 +60,7 @@ type ExecLauncher struct {
 	children map[int]struct{} // PIDs that are ours to wait for
 
 	memory oomKills
+	adopts bool // see TakeAdopted
 }
 
 // Layer is a way in which workers learn that the process of their launcher has

@@ -122,7 +122,7 @@ func openDescriptors(t *testing.T) int {
 
 // hostRoles are programs that launch workers, so that a test can kill them.
 func hostRoles() map[string]func() {
-	return map[string]func(){"host": host, "reaper": reaper, "reaper-queue": reaperQueue, "oom-host": oomHost, "oom-eater": oomEater}
+	return map[string]func(){"host": host, "reaper": reaper, "reaper-queue": reaperQueue, "adopter": adopter, "oom-host": oomHost, "oom-eater": oomEater}
 }
 
 // hostWorkers names the roles that a host launches, in their order.

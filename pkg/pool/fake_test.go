@@ -43,11 +43,12 @@ type behaviour struct {
 	exit       Exit          // when it dies of itself
 	stopTakes  time.Duration // from TERM to the end
 	ignoreTERM bool
-	unkillable bool          // KILL does not end it either
-	closes     bool          // its ready channel ends without a word, while it lives on
-	diesOfUSR1 bool          // has not registered the signal that asks for its stacks
-	rss        uint64        // in bytes
-	keepsPort  time.Duration // how long its port stays taken after its end
+	unkillable bool             // KILL does not end it either
+	closes     bool             // its ready channel ends without a word, while it lives on
+	diesOfUSR1 bool             // has not registered the signal that asks for its stacks
+	rss        uint64           // in bytes
+	keepsPort  time.Duration    // how long its port stays taken after its end
+	outlived   []procscan.Ended // what EndGroup has to say
 }
 
 func newWorld(t *testing.T, behave func(Spec) behaviour) *world {
@@ -304,7 +305,7 @@ func (p *fakeProcess) SignalGroup(sig syscall.Signal) error {
 }
 
 func (p *fakeProcess) EndGroup(context.Context, time.Duration) ([]procscan.Ended, error) {
-	return nil, nil
+	return p.outlived, nil
 }
 
 func (p *fakeProcess) Connect() Connect               { return nil }

@@ -17,6 +17,7 @@ func (w *worker) enterPending(reason string) {
 	w.stopTimers()
 	w.incarnation++
 	w.process, w.failure = nil, nil
+	w.stop = StopResult{} // that was about the process before
 	w.move(Pending, reason)
 	ctx := w.newContext()
 	go func(incarnation uint64) {

@@ -40,8 +40,8 @@ type Process interface {
 	// SignalGroup sends a signal to the group while its leader lives. It
 	// returns procscan.ErrGone afterwards: then the number may be another's.
 	SignalGroup(sig syscall.Signal) error
-	// EndGroup ends what is left of the group after Done: TERM, up to grace,
-	// KILL. It returns those that nothing could end.
+	// EndGroup ends what is left of the group after Done, and what is known to
+	// have left it: TERM, up to grace, KILL. It returns what became of each.
 	EndGroup(ctx context.Context, grace time.Duration) ([]procscan.Ended, error)
 	// Tail is the last output of the process, for an error message.
 	Tail() []string

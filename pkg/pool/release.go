@@ -4,7 +4,11 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strconv"
+	"strings"
 	"time"
+
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 // What outlives a process, and the wait for it.
@@ -56,22 +60,21 @@ func (w *worker) release(asked bool) {
 		patience = w.order.releaseTimeout
 	}
 	go func(incarnation uint64, attempt int, process Process, failed bool) {
-		left, err := w.freeResources(ctx, process, grace, patience)
+		outlived, err := w.freeResources(ctx, process, grace, patience)
 		var output []string
 		if failed && process != nil {
 			output = process.Tail()
 		}
-		w.send(released{incarnation, attempt, output, left, err})
+		w.send(released{incarnation, attempt, output, outlived, err})
 	}(w.incarnation, w.attempt, w.process, w.failure != nil)
 }
 
-func (w *worker) freeResources(ctx context.Context, process Process, grace, patience time.Duration) ([]Survivor, error) {
-	var left []Survivor
+func (w *worker) freeResources(ctx context.Context, process Process, grace, patience time.Duration) ([]procscan.Ended, error) {
+	var outlived []procscan.Ended
 	if process != nil {
-		ended, err := process.EndGroup(ctx, grace)
-		left = survivorsOf(ended, "in the group of "+w.id)
-		if err != nil {
-			return left, err
+		var err error
+		if outlived, err = process.EndGroup(ctx, grace); err != nil {
+			return outlived, err
 		}
 	}
 	if !w.opts.LeaveResources {
@@ -79,10 +82,10 @@ func (w *worker) freeResources(ctx context.Context, process Process, grace, pati
 		defer cancel()
 		if err := w.opts.Ports.WaitFree(limited, w.opts.Host, w.port); err != nil {
 			// The port is somebody else's matter: of the worker nothing is left.
-			return left, errors.Join(w.heldPort(ctx, patience, err), w.opts.Registry.Remove(w.id))
+			return outlived, errors.Join(w.heldPort(ctx, patience, err), w.opts.Registry.Remove(w.id))
 		}
 	}
-	return left, w.opts.Registry.Remove(w.id)
+	return outlived, w.opts.Registry.Remove(w.id)
 }
 
 // heldPort says who holds the worker's port.
@@ -94,7 +97,7 @@ func (w *worker) heldPort(ctx context.Context, after time.Duration, err error) e
 
 // onReleased goes on to what the worker is for.
 func (w *worker) onReleased(e released) {
-	w.stop.Survivors = append(w.stop.Survivors, e.left...)
+	w.noteOutlived(e.outlived)
 	if w.failure != nil && e.output != nil {
 		failure := *w.failure // others read the one that is published
 		failure.Output = e.output
@@ -118,6 +121,22 @@ func (w *worker) onReleased(e released) {
 		w.onStartFailure()
 	default:
 		w.restart(w.message)
+	}
+}
+
+// noteOutlived says who was still there after the process, and what became of
+// them.
+func (w *worker) noteOutlived(all []procscan.Ended) {
+	w.stop.Survivors = append(w.stop.Survivors, survivorsOf(all, "left by "+w.id)...)
+	var pids []string
+	for _, e := range all {
+		if !e.Alive && e.Signal != "" {
+			w.stop.Outlived = append(w.stop.Outlived, e)
+			pids = append(pids, strconv.Itoa(e.ID.PID))
+		}
+	}
+	if len(pids) > 0 && w.message != "" {
+		w.message += "; what it had left was ended: PID " + strings.Join(pids, ", ")
 	}
 }
 

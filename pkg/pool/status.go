@@ -29,5 +29,6 @@ type StopResult struct {
 	Signal    string // the strongest signal sent: "", "TERM", "KILL"
 	Took      time.Duration
 	Survivors []Survivor
-	Err       string // what went wrong; empty when nothing did
+	Outlived  []procscan.Ended // who was there after the process, and was ended
+	Err       string           // what went wrong; empty when nothing did
 }

@@ -13,5 +13,5 @@
 // who owns a run, and whether its owner lives, is for the caller to know.
 //
 // Processes that /proc does not list (hidepid, another PID namespace) do not
-// exist for it.
+// exist for it. A /proc that belongs to another PID namespace is refused.
 package procscan

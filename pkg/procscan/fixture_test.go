@@ -36,6 +36,7 @@ var fixtures = map[string]func(){
 	"headless":       headless,
 	"end":            endFromOutside,
 	"scan":           scanFromOutside,
+	"scan-elsewhere": scanElsewhere,
 }
 
 func init() {

@@ -12,6 +12,10 @@ import (
 // gone too: it can do nothing and keeps no more than its number.
 var ErrGone = errors.New("no such process")
 
+// ErrOtherNamespace says that /proc shows other processes than those that the
+// system calls of this one mean, as within nsenter --mount or unshare --pid.
+var ErrOtherNamespace = errors.New("/proc belongs to another PID namespace; mount a proc of your own")
+
 // ID names one process for as long as the machine runs. A PID alone does not:
 // the kernel gives it to another process later.
 type ID struct {

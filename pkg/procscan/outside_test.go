@@ -32,6 +32,15 @@ func scanFromOutside() {
 	fmt.Printf("ready run=%d unreadable=%v error=%v\n", len(s.Run(os.Getenv("RUN"))), s.Unreadable > 0, err)
 }
 
+// scanElsewhere says what it is told in another PID namespace, where it is PID 1.
+func scanElsewhere() {
+	s, scanned := Scan(context.Background(), Options{ReadEnv: true})
+	_, lookedUp := Lookup(os.Getpid())
+	fmt.Printf("scan: %v\nlookup: %v\ntyped: %v %v\n", scanned, lookedUp,
+		errors.Is(scanned, ErrOtherNamespace) && s.Scanned == 0, errors.Is(lookedUp, ErrOtherNamespace))
+	os.Exit(0)
+}
+
 func needRoot(t *testing.T) {
 	if os.Getuid() != 0 {
 		t.Skip("needs root, to start a process of another user")

@@ -96,6 +96,8 @@ func readUID(pid int) (int, error) {
 	return int(info.Eproc.Ucred.Uid), nil
 }
 
+func readPlace(int) (cgroup string, contained bool) { return "", false } // there is neither
+
 func readUsage(pid int) (usage, error) {
 	st, err := readStat(pid)
 	if err != nil {
@@ -135,3 +137,6 @@ func orGone(err error) error {
 	}
 	return err
 }
+
+// readChildren is not to be had: all processes have to be asked for their parent.
+func readChildren(int) ([]int32, bool) { return nil, false }

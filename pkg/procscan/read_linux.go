@@ -33,6 +33,9 @@ func ownProc(ctx context.Context) context.Context {
 }
 
 func listPIDs(ctx context.Context) ([]int32, error) {
+	if err := checkProc(); err != nil {
+		return nil, err
+	}
 	return process.PidsWithContext(ctx)
 }
 
@@ -81,6 +84,14 @@ func readUID(pid int) (int, error) {
 	return int(st.Uid), nil
 }
 
+// readPlace says where the process is: its control group, and whether it is in
+// another PID namespace. What cannot be read is left empty.
+func readPlace(pid int) (cgroup string, contained bool) {
+	_ = readProc(pid, "cgroup", func(raw []byte) { cgroup = parseCgroup(string(raw)) })
+	_ = readProc(pid, "status", func(raw []byte) { contained = parseContained(string(raw)) })
+	return cgroup, contained
+}
+
 func readUsage(pid int) (usage, error) {
 	st, err := readStat(pid)
 	return usage{
@@ -90,7 +101,30 @@ func readUsage(pid int) (usage, error) {
 	}, err
 }
 
+// checkProc refuses the /proc of another PID namespace, whose PIDs are other
+// processes here: /proc/self does not lead to this process there, or says that
+// it is in a namespace below that of the mount (proc_pid_status(5), NSpid).
+func checkProc() error {
+	self, err := os.Readlink("/proc/self")
+	if errors.Is(err, fs.ErrNotExist) {
+		if _, missing := os.Lstat("/proc/self"); missing != nil {
+			return fmt.Errorf("there is no /proc: %w", missing)
+		}
+	}
+	if err != nil || self != strconv.Itoa(os.Getpid()) {
+		return ErrOtherNamespace
+	}
+	status, err := os.ReadFile("/proc/self/status")
+	if err == nil && parseContained(string(status)) {
+		return ErrOtherNamespace
+	}
+	return err
+}
+
 func readBoot() (string, error) {
+	if err := checkProc(); err != nil {
+		return "", err
+	}
 	id, err := os.ReadFile("/proc/sys/kernel/random/boot_id")
 	if err != nil {
 		return "", fmt.Errorf("cannot read the boot id: %w", err)
@@ -161,4 +195,29 @@ func orGone(pid int, err error) error {
 		return ErrGone
 	}
 	return fmt.Errorf("/proc does not show it: %w", fs.ErrPermission)
+}
+
+// readChildren returns the children of all threads of a process, dead ones
+// included (proc_pid_task(5); a kernel may be built without CONFIG_PROC_CHILDREN,
+// and then it is false).
+func readChildren(pid int) ([]int32, bool) {
+	tasks, err := os.ReadDir(procPath(pid) + "/task")
+	if err != nil {
+		return nil, false
+	}
+	var children []int32
+	told := false
+	for _, task := range tasks {
+		// A thread that has ended has given its children to another one.
+		if readProc(pid, "task/"+task.Name()+"/children", func(list []byte) {
+			for _, field := range bytes.Fields(list) {
+				if child, err := strconv.ParseInt(string(field), 10, 32); err == nil {
+					children = append(children, int32(child))
+				}
+			}
+		}) == nil {
+			told = true
+		}
+	}
+	return children, told
 }

@@ -32,16 +32,17 @@ type Options struct {
 // Scan looks at every process of the machine once. Processes that end
 // meanwhile are left out; so are those that begin. When something could not be
 // read for another reason than permission, the snapshot holds the rest, and
-// the error says what is missing.
+// the error says what is missing. In the /proc of another PID namespace it looks
+// at nobody: the error is ErrOtherNamespace.
 func Scan(ctx context.Context, opts Options) (Snapshot, error) {
 	boot, err := thisBoot()
 	if err != nil {
-		return Snapshot{}, fmt.Errorf("cannot scan processes: %w", err)
+		return Snapshot{}, fmt.Errorf("cannot look: %w", err)
 	}
 	ctx = ownProc(ctx)
 	pids, err := listPIDs(ctx)
 	if err != nil {
-		return Snapshot{}, fmt.Errorf("cannot scan processes: %w", err)
+		return Snapshot{}, fmt.Errorf("cannot look: %w", err)
 	}
 	s := scanner{opts: opts, boot: boot, self: os.Getpid()}
 
@@ -183,11 +184,15 @@ func (s scanner) inspect(ctx context.Context, pid int) (p Process, unreadable bo
 			return Process{}, false, ErrGone
 		}
 	}
-	return Process{
+	p = Process{
 		ID:   ID{PID: pid, Start: before.start, Boot: s.boot},
 		PPID: before.ppid, PGID: before.pgid, SID: before.sid, UID: uid,
 		State: before.state, Args: args, Marker: marker,
-	}, unreadable, nil
+	}
+	if len(marker.Signs) > 0 || pid == 1 || isReaper(p) {
+		p.Cgroup, p.Contained = readPlace(pid)
+	}
+	return p, unreadable, nil
 }
 
 // readMarker reads the marker of a process. In the middle of execve(2) a

@@ -16,6 +16,11 @@ type Process struct {
 	// more, and so no marker.
 	State State
 	Args  []string
+	// Cgroup is the control group that systemd has put it in, and Contained says
+	// that it is in a PID namespace below ours. Both are read on Linux only, and
+	// only of who shows a sign of a run or adopts others.
+	Cgroup    string
+	Contained bool
 	Marker
 }
 

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"path"
 	"slices"
-	"strings"
 )
 
 // Verdict says what a process with a marker is to the run that it names.
@@ -39,6 +38,9 @@ type Facts struct {
 	Owner int
 	// Key is the run's own random value; empty when it is not known.
 	Key string
+	// Others are processes that the files of runs name as something else than a
+	// worker of this run, and what that is: "the guard of run b".
+	Others map[ID]string
 }
 
 func (f *Facts) registers(id ID) bool { return f != nil && slices.Contains(f.Registered, id) }
@@ -124,6 +126,11 @@ func (j judge) verdict(registered bool) (Verdict, string) {
 	if !registered {
 		if neighbour := j.neighbour(); neighbour != "" {
 			return Foreign, neighbour
+		}
+	}
+	if !j.p.Condemns && !j.p.State.IsDead() {
+		if missing := RegisteredOnly(j.p, j.s, j.f); missing != "" {
+			return Foreign, missing
 		}
 	}
 	return Orphan, j.death()
@@ -214,6 +221,7 @@ func (j judge) hasAdopted(parent Process) bool {
 
 // byParent judges where no file says anything.
 func (j judge) byParent() (Verdict, string) {
+	const unproven = ": nothing proves that its host is dead"
 	top, parent, found := j.top()
 	who := "its"
 	if top.PID != j.p.PID {
@@ -221,32 +229,20 @@ func (j judge) byParent() (Verdict, string) {
 	}
 	switch {
 	case !found && top.PPID == 0:
-		return Foreign, who + " parent is in another PID namespace: nothing proves that its host is dead"
+		return Foreign, who + " parent is in another PID namespace" + unproven
 	case !found:
-		return Foreign, fmt.Sprintf("%s parent PID %d cannot be seen: nothing proves that its host is dead", who, top.PPID)
+		return Foreign, fmt.Sprintf("%s parent PID %d cannot be seen%s", who, top.PPID, unproven)
+	case top.Contained:
+		return Foreign, who + " PID namespace is another one, a container's" + unproven
 	case parent.PID == 1 && isInit(parent), isReaper(parent):
+		if started := j.s.mayHaveStarted(parent, top); started != "" {
+			return Foreign, fmt.Sprintf("%s parent PID %d (%s) may have started it itself: %s", who, parent.PID, nameOf(parent), started)
+		}
 		return Orphan, fmt.Sprintf("%s parent is PID %d (%s), which takes the processes whose parents have ended", who, parent.PID, nameOf(parent))
 	case parent.PID == 1:
-		return Foreign, fmt.Sprintf("%s parent is PID 1 (%s), which is no init that is known and may be the host itself: nothing proves that its host is dead", who, nameOf(parent))
+		return Foreign, fmt.Sprintf("%s parent is PID 1 (%s), which is no init that is known and may be the host itself%s", who, nameOf(parent), unproven)
 	}
 	return Foreign, fmt.Sprintf("%s parent PID %d (%s) lives", who, parent.PID, nameOf(parent))
-}
-
-// isInit knows the programs that are PID 1 to reap what others leave.
-func isInit(p Process) bool {
-	switch nameOf(p) {
-	case "systemd", "init", "launchd", "tini", "tini-static", "dumb-init", "docker-init", "catatonit", "s6-svscan", "runit":
-		return true
-	}
-	return false
-}
-
-// isReaper knows the child subreapers (PR_SET_CHILD_SUBREAPER, prctl(2)) that
-// adopt what they have not started: the user's service manager, and the
-// monitors of containers.
-func isReaper(p Process) bool {
-	name := nameOf(p)
-	return name == "systemd" || name == "conmon" || strings.HasPrefix(name, "containerd-shim")
 }
 
 // nameOf is the name of a process's program as it was called.

@@ -13,7 +13,10 @@ func recorded(first string) Snapshot {
 		return ParseMarker([]string{"python3", "grpc_server.py", RunIDFlag, run}, nil)
 	}
 	proc := func(pid, ppid, pgid int, name string, m Marker) Process {
-		return Process{ID: ID{PID: pid, Start: uint64(pid), Boot: "b"}, PPID: ppid, PGID: pgid, UID: 1000, State: Sleeping, Args: []string{name}, Marker: m}
+		return Process{
+			ID: ID{PID: pid, Start: uint64(pid), Boot: "b"}, PPID: ppid, PGID: pgid, UID: 1000, State: Sleeping,
+			Args: []string{name}, Cgroup: "/user.slice/user-1000.slice/session-3.scope", Marker: m,
+		}
 	}
 	mentions := ParseMarker([]string{"grep", "--", RunIDFlag, "x"}, nil)
 	list := []Process{
@@ -45,6 +48,7 @@ func recorded(first string) Snapshot {
 	}
 	list[21-1].State, list[21-1].Args = Zombie, nil // 61
 	list[22-1].UID = 65534                          // 62
+	list[20-1].SID = 60                             // 60
 	return Snapshot{Processes: list, Boot: "b"}
 }
 
@@ -106,7 +110,7 @@ func TestJudge(t *testing.T) {
 		"free lock, unknown reaper":             {"systemd", 65, facts(LockFree, 99), Foreign, "PID 64 (some-reaper) lives"},
 		"free lock, reaper of registered":       {"systemd", 65, facts(LockFree, 99, 63), Orphan, "the lock"},
 		"free lock, registered":                 {"systemd", 11, facts(LockFree, 99, 11), Orphan, "in the registry of run x"},
-		"free lock, registered, unreadable":     {"systemd", 60, facts(LockFree, 99, 60), Orphan, "the lock"},
+		"free lock, registered, unreadable":     {"systemd", 60, facts(LockFree, 56, 60), Orphan, "the lock"},
 		"free lock, registered zombie":          {"systemd", 61, facts(LockFree, 99, 61), Orphan, "zombie"},
 
 		"held, registered":                {"systemd", 51, facts(LockHeld, 50, 51), Managed, "the lock of run x is held"},
