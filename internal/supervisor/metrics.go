@@ -53,7 +53,7 @@ func (s *supervisor) openMetrics(now swept) error {
 	}
 	m := &metrics{counts: telemetry.NewMetrics(c.RunID), listener: listener}
 	for _, p := range c.Pools {
-		m.counts.AddPool(p.Name, p.Workers)
+		m.counts.AddPool(p.Name)
 	}
 	earlier, err := earlierFindings(s.opts.Runs, s.dir.Previous(), now)
 	if err != nil {
@@ -142,6 +142,18 @@ func (m *metrics) calls() pool.CallObserver {
 		return nil
 	}
 	return m.counts
+}
+
+// watch shows the pools.
+func (m *metrics) watch(pools []*pool.Pool) {
+	if m == nil {
+		return
+	}
+	var watched []telemetry.Pool
+	for _, p := range pools {
+		watched = append(watched, p)
+	}
+	m.counts.Watch(watched)
 }
 
 // scan counts a scan of all processes.

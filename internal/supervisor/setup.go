@@ -67,6 +67,7 @@ func (s *supervisor) makePools() error {
 		}
 		s.pools = append(s.pools, made)
 	}
+	s.metrics.watch(s.pools)
 	return nil
 }
 

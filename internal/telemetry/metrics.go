@@ -6,9 +6,10 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/collectors"
-
-	"github.com/snakepit-dev/snakepit/pkg/pool"
 )
+
+// namespace begins the names of all metrics.
+const namespace = "snakepit"
 
 // Metrics counts what happens in a run, for Prometheus. It is a sink of the
 // run's events, and the observer of its calls. docs/metrics.md says what each
@@ -21,13 +22,12 @@ type Metrics struct {
 	found, killed      *prometheus.CounterVec // run_id, source
 
 	// The label run_id is filled in.
-	workers        *prometheus.GaugeVec   // pool, state
-	ready, desired *prometheus.GaugeVec   // pool
-	restarts       *prometheus.CounterVec // pool, reason
-	phases         prometheus.ObserverVec // phase
-	calls          *prometheus.CounterVec // pool, result
-	callSeconds    prometheus.ObserverVec // pool
-	scans          prometheus.Observer
+	restarts    *prometheus.CounterVec // pool, reason
+	pools       *pools
+	phases      prometheus.ObserverVec // phase
+	calls       *prometheus.CounterVec // pool, result
+	callSeconds prometheus.ObserverVec // pool
+	scans       prometheus.Observer
 
 	mu    sync.Mutex       // guards lives
 	lives map[string]*life // by worker
@@ -59,9 +59,8 @@ func NewMetrics(runID string) *Metrics {
 	m.found = m.counter("orphaned_processes_found_total", "Processes of a run that were alive when none should have been.", "run_id", "source")
 	m.killed = m.counter("emergency_cleanup_total", "Processes that an emergency cleanup ended.", "run_id", "source")
 	m.survivors = m.counter("cleanup_survivors_total", "Processes that outlived the end of a run and its cleanup.", "run_id")
-	m.workers = m.gauge("workers", "Workers by state.", "run_id", "pool", "state").MustCurryWith(own)
-	m.ready = m.gauge("ready_workers", "Workers that serve.", "run_id", "pool").MustCurryWith(own)
-	m.desired = m.gauge("desired_workers", "Workers that a pool is to have.", "run_id", "pool").MustCurryWith(own)
+	m.pools = newPools(own)
+	m.registry.MustRegister(m.pools)
 	m.restarts = m.counter("worker_restarts_total", "Restarts of workers by cause.", "run_id", "pool", "reason").MustCurryWith(own)
 	m.phases = m.histogram("restart_phase_seconds", "Duration of the phases of restarts.", phaseBuckets(), "run_id", "phase").MustCurryWith(own)
 	m.calls = m.counter("calls_total", "Calls that have ended, by result.", "run_id", "pool", "result").MustCurryWith(own)
@@ -75,34 +74,23 @@ func NewMetrics(runID string) *Metrics {
 }
 
 func (m *Metrics) counter(name, help string, labels ...string) *prometheus.CounterVec {
-	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: "snakepit", Name: name, Help: help}, labels)
+	c := prometheus.NewCounterVec(prometheus.CounterOpts{Namespace: namespace, Name: name, Help: help}, labels)
 	m.registry.MustRegister(c)
 	return c
 }
 
-func (m *Metrics) gauge(name, help string, labels ...string) *prometheus.GaugeVec {
-	g := prometheus.NewGaugeVec(prometheus.GaugeOpts{Namespace: "snakepit", Name: name, Help: help}, labels)
-	m.registry.MustRegister(g)
-	return g
-}
-
 func (m *Metrics) histogram(name, help string, buckets []float64, labels ...string) *prometheus.HistogramVec {
-	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: "snakepit", Name: name, Help: help, Buckets: buckets}, labels)
+	h := prometheus.NewHistogramVec(prometheus.HistogramOpts{Namespace: namespace, Name: name, Help: help, Buckets: buckets}, labels)
 	m.registry.MustRegister(h)
 	return h
 }
 
-// AddPool makes a pool known, all of whose workers are pending. What can be
-// counted starts at zero: a counter that appears with its first value shows no
-// increase.
-func (m *Metrics) AddPool(name string, workers int) {
-	for _, state := range pool.States() {
-		m.workers.WithLabelValues(name, string(state))
-	}
-	m.workers.WithLabelValues(name, string(pool.Pending)).Set(float64(workers))
-	m.ready.WithLabelValues(name)
-	m.desired.WithLabelValues(name).Set(float64(workers))
-	for _, reason := range []string{"exit", "start_failure", "ready_timeout", "cleanup_timeout", "blocked"} {
+// AddPool makes a pool known: what can be counted starts at zero, because a counter
+// that appears with its first value shows no increase.
+func (m *Metrics) AddPool(name string) {
+	for _, reason := range []string{
+		"exit", "start_failure", "ready_timeout", "cleanup_timeout", "hung", "blocked", "request", "max_memory", "ttl", "max_calls",
+	} {
 		m.restarts.WithLabelValues(name, reason)
 	}
 	for _, result := range callResults() {
@@ -110,6 +98,9 @@ func (m *Metrics) AddPool(name string, workers int) {
 	}
 	m.callSeconds.WithLabelValues(name)
 }
+
+// Watch shows what these pools are whenever somebody asks.
+func (m *Metrics) Watch(watched []Pool) { m.pools.watched.Store(&watched) }
 
 // AddEnded counts what was found at the end of an earlier run, which could not
 // export it any more. There may be findings of several sources.
@@ -154,14 +145,6 @@ func countOf(r Record) float64 {
 }
 
 func (m *Metrics) moved(r Record) {
-	m.workers.WithLabelValues(r.Pool, r.From).Dec()
-	m.workers.WithLabelValues(r.Pool, r.To).Inc()
-	switch {
-	case r.To == string(pool.Ready):
-		m.ready.WithLabelValues(r.Pool).Inc()
-	case r.From == string(pool.Ready):
-		m.ready.WithLabelValues(r.Pool).Dec()
-	}
 	if r.Cause != "" {
 		m.restarts.WithLabelValues(r.Pool, r.Cause).Inc()
 	}

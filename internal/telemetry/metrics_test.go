@@ -76,17 +76,12 @@ func walk(m *Metrics, worker string, causes map[pool.State]string, states ...poo
 
 func TestMetricsOfWorkers(t *testing.T) {
 	m := NewMetrics("r")
-	m.AddPool("p", 3)
+	m.AddPool("p")
 	walk(m, "p-0", nil, pool.Pending, pool.Pending, pool.Starting, pool.Ready)
 	walk(m, "p-1", map[pool.State]string{pool.Backoff: "SIGSEGV"},
 		pool.Pending, pool.Starting, pool.Ready, pool.Releasing, pool.Backoff, pool.Pending, pool.Starting, pool.Ready)
 	expect(
 		t, scrape(t, m),
-		`snakepit_desired_workers{pool="p",run_id="r"} 3`,
-		`snakepit_ready_workers{pool="p",run_id="r"} 2`,
-		`snakepit_workers{pool="p",run_id="r",state="ready"} 2`,
-		`snakepit_workers{pool="p",run_id="r",state="pending"} 1`,
-		`snakepit_workers{pool="p",run_id="r",state="starting"} 0`,
 		`snakepit_worker_restarts_total{pool="p",reason="SIGSEGV",run_id="r"} 1`,
 		`snakepit_worker_restarts_total{pool="p",reason="exit",run_id="r"} 0`,
 		`snakepit_restart_phase_seconds_count{phase="releasing",run_id="r"} 1`,
@@ -96,10 +91,40 @@ func TestMetricsOfWorkers(t *testing.T) {
 	)
 }
 
+// somePool is in whatever states it is given.
+type somePool []pool.State
+
+func (somePool) Name() string { return "p" }
+func (somePool) Desired() int { return 4 }
+
+func (p somePool) Status() []pool.Status {
+	var all []pool.Status
+	for _, state := range p {
+		all = append(all, pool.Status{State: state})
+	}
+	return all
+}
+
+// What is asked for is what is there at that moment, also after the pool has grown.
+func TestMetricsOfPools(t *testing.T) {
+	m := NewMetrics("r")
+	m.Watch([]Pool{somePool{pool.Ready}})
+	expect(t, scrape(t, m), `snakepit_ready_workers{pool="p",run_id="r"} 1`)
+	m.Watch([]Pool{somePool{pool.Ready, pool.Ready, pool.Failed}})
+	expect(
+		t, scrape(t, m),
+		`snakepit_desired_workers{pool="p",run_id="r"} 4`,
+		`snakepit_ready_workers{pool="p",run_id="r"} 2`,
+		`snakepit_workers{pool="p",run_id="r",state="ready"} 2`,
+		`snakepit_workers{pool="p",run_id="r",state="failed"} 1`,
+		`snakepit_workers{pool="p",run_id="r",state="starting"} 0`,
+	)
+}
+
 // A stop, and a first start that fails, are no restarts.
 func TestPhasesOfWhatIsNoRestart(t *testing.T) {
 	m := NewMetrics("r")
-	m.AddPool("p", 2)
+	m.AddPool("p")
 	walk(m, "p-0", nil, pool.Pending, pool.Starting, pool.Ready, pool.Stopping, pool.Releasing, pool.Stopped)
 	walk(m, "p-1", nil, pool.Pending, pool.Starting, pool.Stopping, pool.Releasing, pool.Failed)
 	expect(
@@ -107,8 +132,6 @@ func TestPhasesOfWhatIsNoRestart(t *testing.T) {
 		`snakepit_restart_phase_seconds_count{phase="starting",run_id="r"} 0`,
 		`snakepit_restart_phase_seconds_count{phase="stopping",run_id="r"} 0`,
 		`snakepit_restart_phase_seconds_count{phase="releasing",run_id="r"} 0`,
-		`snakepit_ready_workers{pool="p",run_id="r"} 0`,
-		`snakepit_workers{pool="p",run_id="r",state="failed"} 1`,
 	)
 }
 
@@ -151,7 +174,7 @@ func TestMetricsOfCleanups(t *testing.T) {
 
 func TestMetricsOfCallsAndScans(t *testing.T) {
 	m := NewMetrics("r")
-	m.AddPool("p", 1)
+	m.AddPool("p")
 	for result, err := range map[string]error{
 		"ok": nil, "tool_error": fmt.Errorf("x: %w", &pool.ToolError{Type: "T"}), "worker_died": fmt.Errorf("%w: x", pool.ErrWorkerDied),
 		"timeout": fmt.Errorf("x: %w", context.DeadlineExceeded), "cancelled": context.Canceled,
@@ -178,8 +201,8 @@ func TestMetricsOfCallsAndScans(t *testing.T) {
 // Two runs in one process count apart: nothing is global.
 func TestMetricsAreOfOneRun(t *testing.T) {
 	one, two := NewMetrics("one"), NewMetrics("two")
-	one.AddPool("p", 5)
-	two.AddPool("p", 7)
+	one.AddPool("p")
+	two.AddPool("p")
 	if text := scrape(t, two); strings.Contains(text, `"one"`) || !strings.Contains(text, "go_goroutines ") {
 		t.Error(text)
 	}
@@ -188,19 +211,19 @@ func TestMetricsAreOfOneRun(t *testing.T) {
 func TestLogTellsEverySink(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "events.jsonl")
 	m := NewMetrics("r")
-	m.AddPool("p", 1)
+	m.AddPool("p")
 	var logged strings.Builder
 	log, err := Open(path, "r", NewLogger(&logged, true), m)
 	if err != nil {
 		t.Fatal(err)
 	}
-	log.Observe(pool.Event{Pool: "p", Worker: "p-0", From: pool.Pending, To: pool.Starting, PID: 7, Incarnation: 1})
+	log.Observe(pool.Event{Pool: "p", Worker: "p-0", From: pool.Pending, To: pool.Starting, PID: 7, Incarnation: 1, Cause: "exit"})
 	none := 0
 	log.Relay(Record{Event: CleanupSuccess, Count: &none})
 	if err := log.Close(); err != nil {
 		t.Fatal(err)
 	}
-	expect(t, scrape(t, m), `snakepit_workers{pool="p",run_id="r",state="starting"} 1`, `snakepit_cleanup_success_total{run_id="r"} 1`)
+	expect(t, scrape(t, m), `snakepit_worker_restarts_total{pool="p",reason="exit",run_id="r"} 1`, `snakepit_cleanup_success_total{run_id="r"} 1`)
 	// What is relayed has been written by somebody else already.
 	if got := logged.String(); strings.Count(got, "\n") != 1 || !strings.Contains(got, `"level":"DEBUG","msg":"worker_state","run_id":"r","pool":"p","worker":"p-0"`) {
 		t.Error(got)
