@@ -178,6 +178,19 @@ func (w *world) Free(_ string, n int) ([]int, error) {
 	return ports, nil
 }
 
+// seen is how many events there were.
+func (w *world) seen() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return len(w.events)
+}
+
+func (p *fakeProcess) wasDumped() bool {
+	p.world.mu.Lock()
+	defer p.world.mu.Unlock()
+	return p.dumped
+}
+
 // silence has the process on a port answer no health RPC, or answer again.
 func (w *world) silence(port int, silent bool) {
 	w.mu.Lock()
@@ -314,7 +327,9 @@ func (p *fakeProcess) Awaited(context.Context) string { return "" }
 func (p *fakeProcess) RSS() (uint64, error) { return p.rss, nil }
 
 func (p *fakeProcess) DumpStacks() error {
+	p.world.mu.Lock()
 	p.dumped = true
+	p.world.mu.Unlock()
 	if p.diesOfUSR1 {
 		p.end(Exit{Signal: syscall.SIGUSR1})
 	}

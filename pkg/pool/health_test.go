@@ -4,6 +4,7 @@ import (
 	"strings"
 	"syscall"
 	"testing"
+	"testing/synctest"
 	"time"
 )
 
@@ -23,7 +24,8 @@ func TestHungWorkerIsReplaced(t *testing.T) {
 		if s := p.Worker("default-0"); s.State != Stopping || !strings.Contains(s.Message, "no answer to the health RPC for") {
 			t.Errorf("got %+v, want that it is ended", s)
 		}
-		if !hung.dumped || len(hung.signals) == 0 || hung.signals[0] != syscall.SIGTERM {
+		synctest.Wait()
+		if !hung.wasDumped() || len(hung.signals) == 0 || hung.signals[0] != syscall.SIGTERM {
 			t.Errorf("stacks %v, signals %v: want the stacks, then TERM", hung.dumped, hung.signals)
 		}
 		w.silence(port, false)
@@ -91,7 +93,7 @@ func TestHungWorkerGetsNoCalls(t *testing.T) {
 	inBubble(t, steady, func(t *testing.T, w *world) {
 		p := startPool(t, w.options(2))
 		w.silence(p.Worker("default-0").Port, true)
-		for !w.process("default-0").dumped {
+		for !w.process("default-0").wasDumped() {
 			time.Sleep(time.Millisecond)
 		}
 		if worker, _, err := p.Execute(t.Context(), "", Call{Tool: "ping"}, nil); worker != "default-1" || err != nil {

@@ -23,7 +23,7 @@ const seedEnv = "SNAKEPIT_TEST_SEED"
 // held, whoever asked gets an answer, and in the end the pool is what it was told
 // to be and every process is accounted for.
 func TestRandomLife(t *testing.T) {
-	seeds := []uint64{1, 2, 3, 4, 5, 6, 7, 8, 9, 10, rand.Uint64(), rand.Uint64(), rand.Uint64()}
+	seeds := []uint64{1, 2, 3, 4, 5, rand.Uint64(), rand.Uint64()}
 	if text := os.Getenv(seedEnv); text != "" {
 		seed, err := strconv.ParseUint(text, 10, 64)
 		if err != nil {

@@ -37,7 +37,7 @@ func TestRecycling(t *testing.T) {
 				o := w.options(3)
 				c.set(&o)
 				p := startPool(t, o)
-				begun := len(w.events)
+				begun := w.seen()
 				c.do(t, p, w)
 				synctest.Wait()
 				for _, s := range p.Status() {
@@ -70,7 +70,7 @@ func TestRecyclingWaitsForTheCall(t *testing.T) {
 			_, _, _ = p.Execute(ctx, "default-0", Call{Tool: "wait"}, nil)
 		}()
 		time.Sleep(50 * time.Second)
-		begun := len(w.events)
+		begun := w.seen()
 		time.Sleep(5 * time.Minute)
 		if s := p.Worker("default-0"); s.Incarnation != 1 || s.Message == "" {
 			t.Errorf("got %+v, want that it waits for its call, and says so", s)

@@ -372,7 +372,7 @@ func TestRollingLimits(t *testing.T) {
 	for _, n := range []int{0, 1, 3, 8, 20} {
 		inBubble(t, steady, func(t *testing.T, w *world) {
 			p := startPool(t, w.options(8))
-			begun := len(w.events)
+			begun := w.seen()
 			var told []string
 			results, err := p.Restart(t.Context(), RestartOptions{
 				Rolling: n, Result: func(r Restarted) { told = append(told, r.Worker) },
@@ -393,7 +393,7 @@ func TestRollingLimits(t *testing.T) {
 func TestRollingRestartsTakeTurns(t *testing.T) {
 	inBubble(t, steady, func(t *testing.T, w *world) {
 		p := startPool(t, w.options(4))
-		begun := len(w.events)
+		begun := w.seen()
 		done := make(chan error, 2)
 		for _, workers := range [][]string{{"default-0", "default-1"}, {"default-2", "default-3"}} {
 			go func() {

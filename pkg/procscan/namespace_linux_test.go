@@ -15,7 +15,7 @@ import (
 // processes to the system calls.
 func TestProcOfAnotherNamespace(t *testing.T) {
 	child := exec.Command("/proc/self/exe")
-	child.Env = []string{fixtureEnv + "=scan-elsewhere", "GORACE=atexit_sleep_ms=0"}
+	child.Env = []string{fixtureEnv + "=scan-elsewhere", "GORACE=atexit_sleep_ms=0", "GOCOVERDIR=" + t.TempDir()}
 	child.SysProcAttr = &syscall.SysProcAttr{Cloneflags: syscall.CLONE_NEWPID}
 	if os.Getuid() != 0 {
 		child.SysProcAttr.Cloneflags |= syscall.CLONE_NEWUSER
