@@ -230,7 +230,7 @@ func TestPortTakenDuringBackoff(t *testing.T) {
 		w.process("default-0").end(Exit{Code: 1})
 		time.Sleep(time.Second)
 		w.hold(port, "a stranger")
-		time.Sleep(time.Hour)
+		time.Sleep(time.Minute)
 		if s := p.Worker("default-0"); s.State != Blocked || w.launched != 1 {
 			t.Errorf("got %+v after %d launches, want it blocked", s, w.launched)
 		}
@@ -246,7 +246,7 @@ func TestPortTakenDuringBackoff(t *testing.T) {
 // The port of a worker that was not running is waited for like that of one that
 // was.
 func TestRestartOfAStoppedWorkerWithAHeldPort(t *testing.T) {
-	for _, after := range []time.Duration{time.Second, time.Hour} {
+	for _, after := range []time.Duration{time.Second, time.Minute} {
 		inBubble(t, steady, func(t *testing.T, w *world) {
 			p := startPool(t, w.options(1))
 			port := p.Worker("default-0").Port
@@ -260,13 +260,13 @@ func TestRestartOfAStoppedWorkerWithAHeldPort(t *testing.T) {
 			switch r := results[0]; {
 			case after == time.Second && (r.Err != nil || r.Release != time.Second):
 				t.Errorf("got %+v, want it ready once the port is free", r)
-			case after == time.Hour && (!errors.As(r.Err, &held) || held.Holder != "a stranger" || held.After != 2*time.Second):
+			case after == time.Minute && (!errors.As(r.Err, &held) || held.Holder != "a stranger" || held.After != 2*time.Second):
 				t.Errorf("got %+v, want who holds it", r)
 			}
 			if w.launched > 2 {
 				t.Errorf("%d processes were launched", w.launched)
 			}
-			time.Sleep(time.Hour)
+			time.Sleep(2 * time.Minute)
 			if s := state(p, "default-0"); s != Ready {
 				t.Errorf("it is %s", s)
 			}
