@@ -27,6 +27,7 @@ func TestMetricsAreDocumented(t *testing.T) {
 	state := filepath.Join(filepath.Dir(s.dir), "state")
 	id := "metrics-" + filepath.Base(filepath.Dir(s.dir))
 	id = strings.ToLower(id)
+	s.beside(t, id)
 	if out, err := s.command("start", "-d", "--workers", "1", "--run-id", id, "--metrics", "127.0.0.1:0").CombinedOutput(); err != nil {
 		t.Fatalf("%v: %s", err, out)
 	}

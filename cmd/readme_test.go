@@ -66,6 +66,7 @@ func TestReadmeTour(t *testing.T) {
 	lines, blocks := readBlocks(t)
 	managedPython(t) // made here, so that the tour does not show how
 	s := newSandbox(t)
+	s.beside(t, "demo")
 	s.write(t, "README.md", strings.Join(lines, "\n"))
 	var edited []string
 	next := 0
