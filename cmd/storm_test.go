@@ -34,14 +34,16 @@ func restarts(t *testing.T) int {
 	return n
 }
 
-// startControlled starts a detached run, which is stopped in the end, and
-// returns where it is, its id, and a client of its supervisor.
+// startControlled starts a detached run between bystanders, which is stopped in
+// the end, and returns where it is, its id, and a client of its supervisor.
 func startControlled(t *testing.T, flags ...string) (*sandbox, string, *control.Client) {
 	t.Helper()
 	s := newSandbox(t)
 	id := newRunID(t)
+	beside := s.beside(t, id)
 	s.mustRun(t, "", append([]string{"start", "-d", "--run-id", id}, flags...)...)
 	t.Cleanup(func() { s.mustRun(t, "", "stop", "--run-id", id) })
+	beside.withNamesakes(t)
 	found, err := rundir.Open(s.runs(), id)
 	if err != nil {
 		t.Fatal(err)
