@@ -178,6 +178,13 @@ func (w *world) Free(_ string, n int) ([]int, error) {
 	return ports, nil
 }
 
+// launches is how many processes were launched.
+func (w *world) launches() int {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.launched
+}
+
 // seen is how many events there were.
 func (w *world) seen() int {
 	w.mu.Lock()

@@ -109,8 +109,8 @@ func TestRestartInEveryState(t *testing.T) {
 				}
 				reach(t, p, want)
 				restart(t, p)
-				if w.launched != 2 {
-					t.Errorf("%d processes were launched, want 2", w.launched)
+				if w.launches() != 2 {
+					t.Errorf("%d processes were launched, want 2", w.launches())
 				}
 			})
 		}
@@ -179,8 +179,8 @@ func TestRestartRefusesWhomItDoesNotKnow(t *testing.T) {
 	inBubble(t, steady, func(t *testing.T, w *world) {
 		p := startPool(t, w.options(2))
 		_, err := p.Restart(t.Context(), RestartOptions{Workers: []string{"default-0", "default-7"}})
-		if !errors.Is(err, ErrNoWorker) || w.launched != 2 {
-			t.Errorf("got %v after %d launches; want nothing to be done", err, w.launched)
+		if !errors.Is(err, ErrNoWorker) || w.launches() != 2 {
+			t.Errorf("got %v after %d launches; want nothing to be done", err, w.launches())
 		}
 		p.Stop(StopOptions{})
 	})
@@ -231,8 +231,8 @@ func TestPortTakenDuringBackoff(t *testing.T) {
 		time.Sleep(time.Second)
 		w.hold(port, "a stranger")
 		time.Sleep(time.Minute)
-		if s := p.Worker("default-0"); s.State != Blocked || w.launched != 1 {
-			t.Errorf("got %+v after %d launches, want it blocked", s, w.launched)
+		if s := p.Worker("default-0"); s.State != Blocked || w.launches() != 1 {
+			t.Errorf("got %+v after %d launches, want it blocked", s, w.launches())
 		}
 		w.hold(port, "")
 		time.Sleep(time.Second)
@@ -263,8 +263,8 @@ func TestRestartOfAStoppedWorkerWithAHeldPort(t *testing.T) {
 			case after == time.Minute && (!errors.As(r.Err, &held) || held.Holder != "a stranger" || held.After != 2*time.Second):
 				t.Errorf("got %+v, want who holds it", r)
 			}
-			if w.launched > 2 {
-				t.Errorf("%d processes were launched", w.launched)
+			if w.launches() > 2 {
+				t.Errorf("%d processes were launched", w.launches())
 			}
 			time.Sleep(2 * time.Minute)
 			if s := state(p, "default-0"); s != Ready {
@@ -316,8 +316,8 @@ func TestRestartsAtOnceAreOne(t *testing.T) {
 			}
 			pids[r.NewPID] = true
 		}
-		if len(pids) != 1 || w.launched != 3 {
-			t.Errorf("new PIDs %v after %d launches, want one new process", pids, w.launched)
+		if len(pids) != 1 || w.launches() != 3 {
+			t.Errorf("new PIDs %v after %d launches, want one new process", pids, w.launches())
 		}
 		p.Stop(StopOptions{})
 	})
@@ -523,8 +523,8 @@ func TestRestartOfTheUnkillable(t *testing.T) {
 				t.Errorf("got %+v", results[0])
 			}
 		}
-		if w.launched != 1 {
-			t.Errorf("%d processes were launched beside the one that is there", w.launched)
+		if w.launches() != 1 {
+			t.Errorf("%d processes were launched beside the one that is there", w.launches())
 		}
 		p.Stop(StopOptions{})
 		endAndForget(w, "default-0")

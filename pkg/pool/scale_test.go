@@ -69,8 +69,8 @@ func TestScaleRefuses(t *testing.T) {
 		}
 		w.hold(50003, "a stranger")
 		var taken *PortTakenError
-		if _, err := p.Scale(t.Context(), 4); !errors.As(err, &taken) || taken.Ports[0].Port != 50003 || w.launched != 2 {
-			t.Errorf("got %v after %d launches, want nothing to be done", err, w.launched)
+		if _, err := p.Scale(t.Context(), 4); !errors.As(err, &taken) || taken.Ports[0].Port != 50003 || w.launches() != 2 {
+			t.Errorf("got %v after %d launches, want nothing to be done", err, w.launches())
 		}
 		if _, err := p.Scale(t.Context(), 20000); err == nil {
 			t.Error("ports beyond the last")
