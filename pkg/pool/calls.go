@@ -79,6 +79,16 @@ func (d *dispatcher) drain(worker string) <-chan struct{} {
 	return l.drained
 }
 
+// resume is the end of a drain: the worker gets calls again.
+func (d *dispatcher) resume(worker string) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	if l := d.leases[worker]; l != nil {
+		l.drained = nil
+		d.match()
+	}
+}
+
 // remove withdraws a worker; the call that it runs goes on.
 func (d *dispatcher) remove(worker string) {
 	d.mu.Lock()

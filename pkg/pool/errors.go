@@ -45,14 +45,14 @@ type CleanupTimeoutError struct {
 }
 
 func (e *CleanupTimeoutError) Error() string {
-	holder := e.Holder
-	if holder == "" {
-		holder = "nobody that can be seen"
+	why := "held by " + e.Holder
+	if e.Holder == "" && e.Err != nil {
+		why = e.Err.Error()
 	}
 	if e.After == 0 {
-		return fmt.Sprintf("port %d of %s was taken while it was not running: held by %s", e.Port, e.Worker, holder)
+		return fmt.Sprintf("port %d of %s is not free any more: %s", e.Port, e.Worker, why)
 	}
-	return fmt.Sprintf("cleanup_timeout: port %d of %s is not free after %v: held by %s", e.Port, e.Worker, e.After, holder)
+	return fmt.Sprintf("cleanup_timeout: port %d of %s is not free after %v: %s", e.Port, e.Worker, e.After, why)
 }
 
 func (e *CleanupTimeoutError) Unwrap() error { return e.Err }

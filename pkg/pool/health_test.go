@@ -103,3 +103,16 @@ func TestHungWorkerGetsNoCalls(t *testing.T) {
 		p.Stop(StopOptions{})
 	})
 }
+
+// Whoever lives long keeps no more timers than who has just begun.
+func TestTimersDoNotAdd(t *testing.T) {
+	inBubble(t, steady, func(t *testing.T, w *world) {
+		p := startPool(t, w.options(1))
+		time.Sleep(24 * time.Hour)
+		synctest.Wait()
+		if n := len(p.all()[0].timers); n > 8 {
+			t.Errorf("after a day it has %d timers", n)
+		}
+		p.Stop(StopOptions{})
+	})
+}

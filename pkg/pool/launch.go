@@ -21,8 +21,13 @@ func (w *worker) enterPending(reason string) {
 	w.move(Pending, reason)
 	ctx := w.newContext()
 	go func(incarnation uint64) {
-		if take(ctx, w.pool.slots) {
-			w.send(turnCame{incarnation})
+		if !take(ctx, w.pool.slots) {
+			return
+		}
+		select {
+		case w.turns <- turnCame{incarnation}:
+		case <-ctx.Done(): // the worker has gone on, or ended: nobody would give the place back
+			w.pool.releaseSlot()
 		}
 	}(w.incarnation)
 }

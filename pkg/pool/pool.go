@@ -65,11 +65,11 @@ func (p *Pool) Start(ctx context.Context) error {
 	}
 	for {
 		changed := p.changes()
-		failures, ready := outcome(p.all())
+		failures, settled := outcome(p.all())
 		switch {
 		case len(failures) > 0:
 			return p.startError(changed)
-		case ready == p.opts.Workers:
+		case settled == p.opts.Workers:
 			p.started.Store(true)
 			return nil
 		case p.stopping.Load() && ctx.Err() == nil:

@@ -109,6 +109,7 @@ func (r *randomLife) live(t *testing.T, w *world) {
 	}
 	r.calmDown(w)
 	r.asked.Wait()
+	time.Sleep(2 * time.Minute) // until those that do not behave have grown old
 	r.settle(t, p, Ready, Failed, Stopped)
 	if n := len(p.Status()); n != p.Desired() {
 		t.Errorf("%d workers, %d desired", n, p.Desired())

@@ -13,25 +13,37 @@ func (w *worker) limitAge() {
 	}
 }
 
-// recycle replaces a process that is well but has had its share: one worker of
-// the pool at a time, when its call has ended.
+// recycle replaces a process that is well but has had its share, between two of
+// its calls, and one worker of the pool at a time: while another has its turn it
+// serves on. A turn is taken only for the restart itself, so that nobody waits for
+// a call that takes long.
 func (w *worker) recycle(cause string) {
 	if w.recycling != "" || w.order != nil {
 		return
 	}
 	w.recycling = cause
-	w.message = cause + ": it is replaced when its turn has come and its call has ended"
+	w.message = cause + ": it is replaced when its call has ended and its turn has come"
 	w.publish()
 	ctx, incarnation := w.ctx, w.incarnation
 	go func() {
-		if !take(ctx, w.pool.rolling) {
-			return
-		}
-		defer func() { <-w.pool.rolling }()
-		select {
-		case <-w.pool.calls.drain(w.id):
-			w.restartAndWait(context.Background(), restartRequest{incarnation: incarnation, grace: w.opts.Grace, cause: cause})
-		case <-ctx.Done():
+		for {
+			select {
+			case <-w.pool.calls.drain(w.id):
+			case <-ctx.Done():
+				return
+			}
+			select {
+			case w.pool.rolling <- struct{}{}:
+				w.restartAndWait(context.Background(), restartRequest{incarnation: incarnation, grace: w.opts.Grace, cause: cause})
+				<-w.pool.rolling
+				return
+			default:
+			}
+			w.pool.calls.resume(w.id)
+			if !take(ctx, w.pool.rolling) {
+				return
+			}
+			<-w.pool.rolling
 		}
 	}()
 }

@@ -113,3 +113,58 @@ func TestRecyclingOfOneThatDies(t *testing.T) {
 		p.Stop(StopOptions{})
 	})
 }
+
+// While one runs a call that takes long, the others are replaced, and nobody
+// waits for it who restarts workers in turn.
+func TestRecyclingHoldsNobodyUp(t *testing.T) {
+	inBubble(t, steady, func(t *testing.T, w *world) {
+		o := w.options(3)
+		o.TTL = time.Minute
+		p := startPool(t, o)
+		ctx, cancel := context.WithCancel(t.Context())
+		done := make(chan struct{})
+		go func() {
+			defer close(done)
+			_, _, _ = p.Execute(ctx, "default-0", Call{Tool: "wait"}, nil)
+		}()
+		time.Sleep(100 * time.Second)
+		if s := p.Status(); s[0].Incarnation != 1 || s[1].Incarnation != 2 || s[2].Incarnation != 2 {
+			t.Errorf("got %+v, want all but the first replaced", s)
+		}
+		limited, stop := context.WithTimeout(t.Context(), time.Second)
+		defer stop()
+		results, err := p.Restart(limited, RestartOptions{Workers: []string{"default-1", "default-2"}})
+		if err != nil || results[0].Err != nil || results[1].Err != nil {
+			t.Errorf("got %+v, %v", results, err)
+		}
+		cancel()
+		<-done
+		p.Stop(StopOptions{})
+	})
+}
+
+// Workers that became ready together do not grow old together.
+func TestAgesDiffer(t *testing.T) {
+	inBubble(t, steady, func(t *testing.T, w *world) {
+		o := w.options(8)
+		o.TTL = time.Hour
+		p := startPool(t, o)
+		time.Sleep(70 * time.Minute)
+		p.Stop(StopOptions{})
+		began := w.events[0].Time
+		minutes := map[int]bool{}
+		for _, e := range w.events {
+			if e.Cause != "ttl" {
+				continue
+			}
+			age := e.Time.Sub(began)
+			if age < 53*time.Minute || age > 67*time.Minute {
+				t.Errorf("%s was replaced after %v", e.Worker, age)
+			}
+			minutes[int(age.Minutes())] = true
+		}
+		if len(minutes) < 3 {
+			t.Errorf("all were replaced in the minutes %v", minutes)
+		}
+	})
+}

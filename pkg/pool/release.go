@@ -161,8 +161,13 @@ func (w *worker) onBlocked(err error) {
 	ctx := w.newContext()
 	w.attempt++
 	go func(incarnation uint64, attempt int) {
-		if w.opts.Ports.WaitFree(ctx, w.opts.Host, w.port) == nil {
-			w.send(released{incarnation: incarnation, attempt: attempt})
+		for w.opts.Ports.WaitFree(ctx, w.opts.Host, w.port) != nil {
+			select { // it is not that the port is in use: its address is gone, say, or descriptors are short
+			case <-ctx.Done():
+				return
+			case <-time.After(recheck):
+			}
 		}
+		w.send(released{incarnation: incarnation, attempt: attempt})
 	}(w.incarnation, w.attempt)
 }

@@ -220,9 +220,18 @@ func (w *worker) endOrder(err error) {
 	r := Restarted{Worker: w.id, OldPID: o.oldPID, Port: w.port, Total: now.Sub(o.asked), Err: err}
 	reached := o.asked
 	for _, phase := range []struct {
+		over bool
 		end  time.Time
 		took *time.Duration
-	}{{o.gone, &r.Stop}, {o.released, &r.Release}, {now, &r.Start}} {
+	}{
+		{o.launched || !o.released.IsZero() || !o.gone.IsZero() || o.oldPID == 0, o.gone, &r.Stop},
+		{o.launched || !o.released.IsZero(), o.released, &r.Release},
+		{false, now, &r.Start},
+	} {
+		if !phase.over { // the one in which it ended
+			*phase.took = now.Sub(reached)
+			break
+		}
 		if !phase.end.IsZero() {
 			*phase.took = phase.end.Sub(reached)
 			reached = phase.end

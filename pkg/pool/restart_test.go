@@ -545,3 +545,61 @@ func TestForceRestartsWithoutGrace(t *testing.T) {
 		p.Stop(StopOptions{})
 	})
 }
+
+// A second request cannot make the first one milder, but it can hurry it.
+func TestForceHurriesARestart(t *testing.T) {
+	stubborn := func(s Spec) behaviour { return behaviour{ignoreTERM: s.Incarnation == 1} }
+	inBubble(t, stubborn, func(t *testing.T, w *world) {
+		p := startPool(t, w.options(1))
+		began := time.Now()
+		time.AfterFunc(time.Second, func() { _, _ = p.Restart(t.Context(), RestartOptions{Force: true}) })
+		results, _ := p.Restart(t.Context(), RestartOptions{Grace: time.Hour})
+		if took := time.Since(began); results[0].Err != nil || took != time.Second {
+			t.Errorf("got %+v after %v, want it when the second came", results, took)
+		}
+		p.Stop(StopOptions{})
+	})
+}
+
+// The pause grows with every crash, and starts over when a process has been well
+// for the quiet time.
+func TestPausesGrowAndStartOver(t *testing.T) {
+	inBubble(t, steady, func(t *testing.T, w *world) {
+		o := w.options(1)
+		o.MaxRestarts, o.QuietTime = 1000, time.Minute
+		p := startPool(t, o)
+		crash := func() (pause time.Duration) {
+			begun := w.seen()
+			w.process("default-0").end(Exit{Code: 1})
+			synctest.Wait()
+			for state(p, "default-0") != Ready {
+				time.Sleep(time.Millisecond)
+			}
+			w.mu.Lock()
+			defer w.mu.Unlock()
+			var from time.Time
+			for _, e := range w.events[begun:] {
+				switch {
+				case e.To == Backoff:
+					from = e.Time
+				case e.From == Backoff:
+					pause = e.Time.Sub(from)
+				}
+			}
+			return pause
+		}
+		var pauses []time.Duration
+		for range 12 {
+			pauses = append(pauses, crash())
+		}
+		early, late := pauses[0]+pauses[1]+pauses[2], pauses[9]+pauses[10]+pauses[11]
+		if late < 5*early {
+			t.Errorf("the pauses hardly grow: %v", pauses)
+		}
+		time.Sleep(2 * time.Minute)
+		if pause := crash(); pause > 100*time.Millisecond {
+			t.Errorf("after a quiet time the pause is %v, after %v", pause, pauses)
+		}
+		p.Stop(StopOptions{})
+	})
+}

@@ -55,9 +55,9 @@ func (p *Pool) grow(ctx context.Context, n int) error {
 	}
 	for {
 		changed := p.changes()
-		failures, ready := outcome(added)
+		failures, settled := outcome(added)
 		switch {
-		case ready+len(failures) < len(added):
+		case settled+len(failures) < len(added):
 		case len(failures) > 0:
 			return &StartError{Pool: p.opts.Name, Workers: n, Failures: failures}
 		default:
@@ -163,16 +163,17 @@ func each[R any](workers []*worker, do func(*worker) R) []R {
 	return results
 }
 
-// outcome says how the start of workers went so far.
-func outcome(workers []*worker) (failures []Failure, ready int) {
+// outcome says how the start of workers went so far: who has failed, and how many
+// are ready, or were told to stop.
+func outcome(workers []*worker) (failures []Failure, settled int) {
 	for _, w := range workers {
 		s := w.status.Load()
 		switch s.State {
-		case Ready:
-			ready++
+		case Ready, Stopped:
+			settled++
 		case Failed:
 			failures = append(failures, *s.Failure)
 		}
 	}
-	return failures, ready
+	return failures, settled
 }

@@ -149,3 +149,59 @@ func TestStopWorkers(t *testing.T) {
 		}
 	})
 }
+
+// Whoever stops a worker that others wait for does not have them wait for ever.
+func TestStopOfAWorkerThatIsAwaited(t *testing.T) {
+	slow := func(Spec) behaviour { return behaviour{readyAfter: time.Second} }
+	t.Run("by a start", func(t *testing.T) {
+		inBubble(t, slow, func(t *testing.T, w *world) {
+			p, _ := New(w.options(2))
+			done := make(chan error, 1)
+			go func() { done <- p.Start(t.Context()) }()
+			time.Sleep(500 * time.Millisecond)
+			_, _ = p.StopWorkers(t.Context(), []string{"default-1"}, StopOptions{})
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			p.Stop(StopOptions{})
+		})
+	})
+	t.Run("by a larger pool", func(t *testing.T) {
+		inBubble(t, slow, func(t *testing.T, w *world) {
+			p := startPool(t, w.options(1))
+			done := make(chan error, 1)
+			go func() {
+				_, err := p.Scale(t.Context(), 2)
+				done <- err
+			}()
+			time.Sleep(500 * time.Millisecond)
+			_, _ = p.StopWorkers(t.Context(), []string{"default-1"}, StopOptions{})
+			if err := <-done; err != nil {
+				t.Error(err)
+			}
+			p.Stop(StopOptions{})
+		})
+	})
+}
+
+// A worker that ends while it is given its turn gives its place back.
+func TestNoPlaceIsLost(t *testing.T) {
+	for i := range 40 {
+		inBubble(t, steady, func(t *testing.T, w *world) {
+			o := w.options(1)
+			o.LaunchAtOnce = 2
+			p := startPool(t, o)
+			for range 5 {
+				ctx, cancel := context.WithTimeout(t.Context(), time.Duration(1+i%12)*time.Millisecond)
+				_, _ = p.Scale(ctx, 20)
+				cancel()
+				_, _ = p.Scale(t.Context(), 1)
+			}
+			time.Sleep(time.Minute)
+			if n := len(p.slots); n != 0 {
+				t.Errorf("%d of %d places were not given back", n, cap(p.slots))
+			}
+			p.Stop(StopOptions{})
+		})
+	}
+}

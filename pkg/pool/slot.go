@@ -109,17 +109,20 @@ func (w *worker) register(id procscan.ID) error {
 }
 
 // setTimer sends a timer event of this incarnation, which is dropped if
-// another process is in the slot by then.
+// another process is in the slot by then. Of each kind there is one timer.
 func (w *worker) setTimer(what timerKind, after time.Duration) {
+	if before := w.timers[what]; before != nil {
+		before.Stop()
+	}
 	incarnation := w.incarnation
-	w.timers = append(w.timers, time.AfterFunc(after, func() { w.send(timerRang{incarnation, what}) }))
+	w.timers[what] = time.AfterFunc(after, func() { w.send(timerRang{incarnation, what}) })
 }
 
 func (w *worker) stopTimers() {
 	for _, timer := range w.timers {
 		timer.Stop()
 	}
-	w.timers = nil
+	clear(w.timers)
 }
 
 func (w *worker) dropSlot() {

@@ -26,6 +26,7 @@ type worker struct {
 	pool   *Pool
 	status atomic.Pointer[Status] // a copy for others
 	inbox  chan any
+	turns  chan turnCame // not in the inbox: a place that is left there is lost
 	done   chan struct{} // closed when run has returned
 
 	state       State
@@ -33,7 +34,7 @@ type worker struct {
 	incarnation uint64
 	port        int
 	process     Process
-	timers      []*time.Timer
+	timers      map[timerKind]*time.Timer
 	ctx         context.Context // of what runs for this incarnation
 	cancel      context.CancelFunc
 	client      Client    // while ready
@@ -65,8 +66,8 @@ func newWorker(p *Pool, index int) *worker {
 	pause.MaxInterval = p.opts.BackoffMax
 	w := &worker{
 		id: WorkerID(p.opts.Name, index), index: index, opts: p.opts, pool: p,
-		inbox: make(chan any, 8), done: make(chan struct{}),
-		state: Pending, pause: pause, grace: p.opts.Grace, ctx: context.Background(), cancel: func() {},
+		inbox: make(chan any, 8), turns: make(chan turnCame), done: make(chan struct{}),
+		state: Pending, timers: map[timerKind]*time.Timer{}, pause: pause, grace: p.opts.Grace, ctx: context.Background(), cancel: func() {},
 	}
 	w.publish()
 	return w
@@ -75,9 +76,15 @@ func newWorker(p *Pool, index int) *worker {
 // run owns the worker until it is stopped for good.
 func (w *worker) run() {
 	defer close(w.done)
+	defer func() { w.cancel() }()
 	w.enterPending("start")
 	for w.state != Stopped || w.purpose != toEnd {
-		w.handle(<-w.inbox)
+		select {
+		case event := <-w.inbox:
+			w.handle(event)
+		case turn := <-w.turns:
+			w.handle(turn)
+		}
 	}
 }
 
