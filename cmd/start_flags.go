@@ -48,7 +48,7 @@ func addPoolSettings(flags *pflag.FlagSet) {
 	setting("base-port", "port", "", "port of the first worker, the others follow (default: free ports)")
 	setting("max-memory", "size", "", "replace a worker, between two calls, whose process takes more than this, such as 512MB (default: no limit)")
 	setting("ttl", "duration", "", "replace a worker, between two calls, when it is this old, such as 1h, give or take a tenth (default: no limit)")
-	setting("max-calls", "int", "", "replace a worker after this many calls (default: no limit)")
+	setting("max-calls", "int", "", "replace a worker that has run this many calls, one worker at a time (default: no limit)")
 }
 
 func settingsOf(flags *pflag.FlagSet) func(name, kind string, value any, usage string) {

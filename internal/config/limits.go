@@ -50,9 +50,16 @@ func checkReleaseTimeout(d time.Duration) *fault {
 	}
 }
 
+// minHealthInterval is short enough for any test, and keeps a forgotten unit from
+// busying everybody.
+const minHealthInterval = 10 * time.Millisecond
+
 func checkHealthInterval(d time.Duration) *fault {
-	if d >= 0 {
+	if d == 0 || d >= minHealthInterval {
 		return nil
+	}
+	if d > 0 {
+		return &fault{fmt.Sprintf("workers cannot be asked that often: at least %v", minHealthInterval), "Give a duration such as 5s, or 0s for no health checks."}
 	}
 	return &fault{"the health interval cannot be negative", "Give a duration such as 5s, or 0s for no health checks."}
 }

@@ -97,6 +97,10 @@ func (c Config) validatePools() error {
 		if err := p.validate(); err != nil {
 			return err
 		}
+		if p.MaxMemory > 0 && c.HealthInterval == 0 {
+			f := &fault{"a worker's memory is looked at with each health check, and there are none", "Give a --health-interval such as 5s."}
+			return f.on(p.label(fmt.Sprintf("max_memory %dB", p.MaxMemory)))
+		}
 		if i > 0 && c.Pools[i-1].Name >= p.Name {
 			return (&fault{"pools must be sorted and their names distinct", "Rename one of them."}).on("pool " + show(p.Name))
 		}
@@ -124,6 +128,10 @@ func (p Pool) validate() error {
 		return f.on(p.label(fmt.Sprintf("ttl %v", p.TTL)))
 	}
 	if f := checkMaxCalls(p.MaxCalls); f != nil {
+		return f.on(p.label(fmt.Sprintf("max_calls %d", p.MaxCalls)))
+	}
+	if p.MaxCalls > 0 && len(p.Command) > 0 {
+		f := &fault{"workers with a command take no calls from snakepit, so that there is nothing to count", "Leave it out, or limit their age: ttl."}
 		return f.on(p.label(fmt.Sprintf("max_calls %d", p.MaxCalls)))
 	}
 	for _, key := range sortedKeys(p.Env) {
