@@ -31,7 +31,7 @@ func arrows() map[string][]string {
 		"internal/guard":             {"internal/rundir", "internal/telemetry", "pkg/..."},
 		"internal/control":           {"internal/control/controlpb", "pkg/..."},
 		"internal/control/controlpb": {},
-		"internal/telemetry":         {"pkg/pool"},
+		"internal/telemetry":         {"internal/rundir", "pkg/pool"},
 		"internal/pyenv":             {"python"},
 		"internal/config":            {},
 		"internal/rundir":            {"pkg/procscan"},

@@ -6,8 +6,11 @@ import (
 	"fmt"
 	"io"
 	"io/fs"
+	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
+	"syscall"
 
 	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/control"
@@ -101,6 +104,8 @@ func judge(err error) (code int, hint string) {
 		return codeOf(err, exitUsage), setting.Hint
 	case errors.As(err, &python):
 		return pythonCode(python), python.Hint
+	case errors.As(err, &inUse) && inUse.Cleanup:
+		return exitAmbiguous, fmt.Sprintf("wait for it: snakepit kill-orphans --run-id %s; then start again; or choose another: --run-id NAME", inUse.RunID)
 	case errors.As(err, &inUse):
 		return exitAmbiguous, fmt.Sprintf("stop it: snakepit stop --run-id %s; or choose another: --run-id NAME", inUse.RunID)
 	case errors.As(err, &left):
@@ -144,8 +149,10 @@ func judge(err error) (code int, hint string) {
 		return exitFailed, "use the snakepit that started it, or stop it: snakepit stop"
 	case errors.Is(err, control.ErrUnreachable):
 		return exitFailed, "see: snakepit list"
+	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
+		return exitFailed, roomHint(err)
 	case errors.As(err, &file):
-		return codeOf(err, exitFailed), "look at it: ls -ld " + file.Path + "; XDG_STATE_HOME and XDG_RUNTIME_DIR choose other places"
+		return codeOf(err, exitFailed), "look at it: ls -ld " + nearest(file.Path) + "; XDG_STATE_HOME and XDG_RUNTIME_DIR choose other places"
 	}
 	return codeOf(err, exitFailed), ""
 }
@@ -156,6 +163,28 @@ func nameHint(e *supervisor.NameTakenError) string {
 		return "stop it: " + stop + "; or " + hint
 	}
 	return hint
+}
+
+// nearest is the path, or what there is of the way to it: a file that could not be
+// made is nothing to look at.
+func nearest(path string) string {
+	for {
+		up := filepath.Dir(path)
+		if _, err := os.Lstat(path); err == nil || up == path {
+			return path
+		}
+		path = up
+	}
+}
+
+// roomHint says where there is no room.
+func roomHint(err error) string {
+	where := stateRoot()
+	var file *fs.PathError
+	if errors.As(err, &file) {
+		where = nearest(filepath.Dir(file.Path))
+	}
+	return fmt.Sprintf("make room: df -h %[1]s; df -i %[1]s; XDG_STATE_HOME and XDG_RUNTIME_DIR choose other places", where)
 }
 
 // codeOf finds what the standard library says of an error.

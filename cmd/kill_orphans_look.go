@@ -4,6 +4,7 @@ import (
 	"context"
 	"fmt"
 	"os"
+	"slices"
 
 	"github.com/snakepit-dev/snakepit/internal/orphans"
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
@@ -65,8 +66,9 @@ func (o *killOrphansOptions) refuse(report orphans.Report, plan []orphans.Findin
 		}
 		return failf(exitAmbiguous, hint, "cannot kill the processes of run %q: it is alive", o.runID)
 	}
-	for _, f := range report.Processes {
-		if f.Verdict != procscan.Foreign || !f.Process.Condemns || f.Process.State.IsDead() {
+	for _, f := range unproven(report) {
+		if dead(report, o.runID) {
+			warnAbout(o.env, []string{fmt.Sprintf("PID %d has the name of run %s and is left alone: %s", f.Process.PID, f.RunID, f.Evidence[len(f.Evidence)-1])})
 			continue
 		}
 		if uid := os.Geteuid(); uid != 0 && f.Process.UID != uid {
@@ -76,6 +78,20 @@ func (o *killOrphansOptions) refuse(report orphans.Report, plan []orphans.Findin
 			"cannot kill the processes of run %q: it may be alive: PID %d: %s", o.runID, f.Process.PID, f.Evidence[len(f.Evidence)-1])
 	}
 	return nil
+}
+
+// unproven carry the marker of a run, and nothing proves that they may be ended.
+func unproven(report orphans.Report) []orphans.Finding {
+	return slices.DeleteFunc(slices.Clone(report.Processes), func(f orphans.Finding) bool {
+		return f.Verdict != procscan.Foreign || !f.Process.Condemns || f.Process.State.IsDead()
+	})
+}
+
+// dead says that a run is on disk and its recorded supervisor has ended: who lives
+// under its name is of another run. Without a record, nothing tells them apart.
+func dead(report orphans.Report, runID string) bool {
+	run, onDisk := report.Runs[runID]
+	return onDisk && run.Record != nil && !run.Alive && !run.LockUnknown && !report.Living(runID)
 }
 
 func notOurs(err error) error {

@@ -51,7 +51,7 @@ func (t *tail) read() ([]rundir.LogLine, error) {
 	var lines []rundir.LogLine
 	for {
 		if t.file == nil {
-			file, err := os.Open(t.path)
+			file, err := rundir.OpenFile(t.path, os.O_RDONLY, 0)
 			if errors.Is(err, fs.ErrNotExist) {
 				return lines, nil
 			}
@@ -83,7 +83,7 @@ func (t *tail) next() {
 	skipped := !t.holds(before)
 	t.close()
 	if skipped {
-		t.file, _ = os.Open(before) // gone again: the current one is next
+		t.file, _ = rundir.OpenFile(before, os.O_RDONLY, 0) // gone again: the current one is next
 	}
 }
 

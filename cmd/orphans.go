@@ -39,7 +39,10 @@ a run, and judges them. It changes nothing, and needs no files of the run.
 
 A process without a marker is an orphan as well where it descends from an orphan,
 or is in the process group of one. Processes of other users are foreign unless
---run-id names their run. A zombie is dead already, and is shown with --all.`,
+--run-id names their run. A zombie is dead already, and is shown with --all.
+
+With -o json, "scanned" is the number of processes looked at, and "unreadable" that
+of those among them which could not be read: they may be anything.`,
 		Example: `  snakepit orphans
   snakepit orphans --run-id demo -o wide
   snakepit orphans --exit-code || snakepit kill-orphans --yes`,

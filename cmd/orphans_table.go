@@ -13,6 +13,7 @@ import (
 type orphansDocument struct {
 	SchemaVersion int              `json:"schema_version"`
 	Scanned       int              `json:"scanned"`
+	Unreadable    int              `json:"unreadable"` // of these, those that may be anything
 	Processes     []orphanDocument `json:"processes"`
 }
 
@@ -28,7 +29,7 @@ type orphanDocument struct {
 }
 
 func orphansDocumentOf(report orphans.Report) orphansDocument {
-	d := orphansDocument{SchemaVersion: 1, Scanned: report.Scanned, Processes: []orphanDocument{}}
+	d := orphansDocument{SchemaVersion: 1, Scanned: report.Scanned, Unreadable: report.Unreadable, Processes: []orphanDocument{}}
 	for _, f := range report.Processes {
 		d.Processes = append(d.Processes, orphanDocument{
 			PID: f.Process.PID, PPID: f.Process.PPID, RunID: f.RunID, Verdict: string(f.Verdict), StartedAt: f.StartedAt.UTC(),

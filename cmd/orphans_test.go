@@ -17,6 +17,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 
+	"github.com/snakepit-dev/snakepit/internal/orphans"
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
@@ -220,5 +221,16 @@ func startWatch(t *testing.T, s *sandbox, run string, more ...string) (out io.Re
 		if err := watch.Wait(); err != nil {
 			t.Errorf("after Ctrl-C: %v", err)
 		}
+	}
+}
+
+// TestOrphansJSONCountsTheUnseen: none found is not the same as none seen.
+func TestOrphansJSONCountsTheUnseen(t *testing.T) {
+	text, err := json.Marshal(orphansDocumentOf(orphans.Report{Scanned: 9, Unreadable: 2}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	if want := `{"schema_version":1,"scanned":9,"unreadable":2,"processes":[]}`; string(text) != want {
+		t.Errorf("got %s, want %s", text, want)
 	}
 }

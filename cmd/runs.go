@@ -20,8 +20,17 @@ func stateRoot() string { return filepath.Join(xdg.StateHome, "snakepit", "runs"
 // cacheRoot is where the Python environment is kept, $XDG_CACHE_HOME/snakepit.
 func cacheRoot() string { return filepath.Join(xdg.CacheHome, "snakepit") }
 
-// runFlag is --run-id of a command that needs a run.
+// addRunFlag adds --run-id to a command that needs a run. An empty one, as --run-id
+// "$UNSET" gives, is refused: what was meant for one run would be done to another, or
+// to all.
 func addRunFlag(c *cobra.Command, target *string) {
+	c.PreRunE = func(c *cobra.Command, _ []string) error {
+		if *target == "" && c.Flags().Changed("run-id") {
+			return failf(exitUsage, "name a run: --run-id NAME; or leave --run-id out; an unset variable gives an empty name",
+				"cannot tell which run is meant: --run-id is given, and is empty")
+		}
+		return nil
+	}
 	c.Flags().StringVar(target, "run-id", "", "the run; without it, the only living one")
 	_ = c.RegisterFlagCompletionFunc("run-id", completeRuns) // fails only for a flag that is not there
 }

@@ -20,6 +20,7 @@ import (
 type promisedOrphans struct {
 	SchemaVersion int `json:"schema_version"`
 	Scanned       int `json:"scanned"`
+	Unreadable    int `json:"unreadable"`
 	Processes     []struct {
 		PID       int      `json:"pid"`
 		PPID      int      `json:"ppid"`

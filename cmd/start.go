@@ -147,12 +147,8 @@ func (o *startOptions) runHere(ctx context.Context, h supervisor.Handoff, show *
 	options.Ready = func(control.Description, []*pool.Pool) { failed = o.announce(ctx, h, show) }
 	outcome, err := supervisor.Run(ctx, options)
 	show.end()
-	switch {
-	case err != nil:
-		code, hint := judge(err)
-		return failf(code, hint, "%s", describe(err))
-	case !outcome.Ready:
-		return failf(exitFailed, "", "%w", errInterrupted)
+	if failed := notStarted(outcome, err); failed != nil {
+		return failed
 	}
 	return errors.Join(failed, printSummary(o.env, h.Config, control.SummaryOf(outcome.Summary)))
 }

@@ -30,10 +30,7 @@ func (o *startOptions) runLogged(ctx context.Context, h supervisor.Handoff) erro
 	var failed error
 	options.Ready = func(control.Description, []*pool.Pool) { failed = o.document(ctx, h) }
 	outcome, err := supervisor.Run(ctx, options)
-	if err == nil && !outcome.Ready {
-		err = errInterrupted
-	}
-	if err != nil {
+	if err := notStarted(outcome, err); err != nil {
 		return logFailure(own, err)
 	}
 	if failed != nil {
@@ -56,7 +53,7 @@ func (o *startOptions) speaker(c config.Config) func(text string) {
 // logFailure says why a run did not start, in the form of the other lines.
 func logFailure(logger *slog.Logger, err error) error {
 	code, hint := judge(err)
-	logger.Error("start_failed", "error", describe(err), "next", hint, "exit_code", code)
+	logger.Error("start_failed", "error", err.Error(), "next", hint, "exit_code", code)
 	return &silent{code}
 }
 

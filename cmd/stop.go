@@ -125,25 +125,30 @@ func printSummary(env *Env, run config.Config, summary *controlpb.StopSummary) e
 		fmt.Fprintln(env.Err, styles.warn.Render(fmt.Sprintf("the guard found %d orphaned processes and killed %d: PID %v; this indicates a bug in the normal shutdown",
 			len(guard.Found), len(guard.Killed), guard.Found)))
 	}
-	left := 0
-	complain := func(format string, args ...any) {
-		left++
-		fmt.Fprintln(env.Err, styles.bad.Render("✗ "+fmt.Sprintf(format, args...)))
+	for _, note := range summary.Notes {
+		fmt.Fprintln(env.Err, styles.warn.Render(note))
 	}
-	for _, survivor := range summary.Survivors {
-		complain("%s", survivorText(survivor))
+	left := problemsOf(summary)
+	for _, problem := range left {
+		fmt.Fprintln(env.Err, styles.bad.Render("✗ "+problem))
 	}
-	for _, pid := range guard.GetSurvivors() {
-		complain("survivor: PID %d: the guard has not ended it", pid)
-	}
-	for _, text := range append(summary.Errors, guard.GetErrors()...) {
-		complain("%s", text)
-	}
-	if left > 0 {
-		return failf(exitFailed, lookAtWhatIsLeft, "run %q stopped, but not cleanly: see the %d lines above", runID, left)
+	if len(left) > 0 {
+		return failf(exitFailed, lookAtWhatIsLeft, "run %q stopped, but not cleanly: see the %d lines above", runID, len(left))
 	}
 	fmt.Fprintf(env.Err, "%s  run %s stopped. %s\n", styles.state("stopped"), styles.title.Render(runID), lastWord(guard))
 	return nil
+}
+
+// problemsOf are who is left, and what went wrong on the way.
+func problemsOf(summary *controlpb.StopSummary) []string {
+	var problems []string
+	for _, survivor := range summary.Survivors {
+		problems = append(problems, survivorText(survivor))
+	}
+	for _, pid := range summary.Guard.GetSurvivors() {
+		problems = append(problems, fmt.Sprintf("survivor: PID %d: the guard has not ended it", pid))
+	}
+	return append(append(problems, summary.Errors...), summary.Guard.GetErrors()...)
 }
 
 // lastWord claims no more than was seen, and by whom.

@@ -46,12 +46,9 @@ func supervise(c *cobra.Command, env *Env) error {
 	options.Warn = func(text string) { reports.send(supervisor.Report{Warning: text}) }
 	options.Ready = func(control.Description, []*pool.Pool) { reports.last(supervisor.Report{Ready: true}) }
 	outcome, err := supervisor.Run(c.Context(), options)
-	if err == nil && !outcome.Ready {
-		err = errInterrupted
-	}
-	if err != nil {
-		code, hint := judge(err)
-		reports.last(supervisor.Report{Failed: &supervisor.FailedReport{Text: describe(err), Hint: hint, Code: code}})
+	if failed := notStarted(outcome, err); failed != nil {
+		code, hint := judge(failed)
+		reports.last(supervisor.Report{Failed: &supervisor.FailedReport{Text: failed.Error(), Hint: hint, Code: code}})
 		return &silent{code}
 	}
 	if len(outcome.Summary.Survivors) > 0 {
@@ -59,9 +56,6 @@ func supervise(c *cobra.Command, env *Env) error {
 	}
 	return nil
 }
-
-// errInterrupted is the end of a start that was not let finish.
-var errInterrupted = errors.New("interrupted before every worker was ready; everything was stopped")
 
 // runOptions are what a run needs, in the foreground and detached alike.
 func runOptions(env *Env, h supervisor.Handoff) (supervisor.Options, error) {
@@ -108,16 +102,50 @@ func (r *reporter) last(report supervisor.Report) {
 // maxFailures is how many failed workers are shown in full.
 const maxFailures = 3
 
-// describe is an error with what the workers printed before they failed.
-func describe(err error) string {
-	var start *pool.StartError
-	if !errors.As(err, &start) {
-		return err.Error()
+// notStarted is why a run did not start, or what failed beside its workers, and
+// what was seen of its processes afterwards; nil when it was ready and ended in
+// good order.
+func notStarted(outcome supervisor.Outcome, err error) error {
+	interrupted := err == nil && !outcome.Ready
+	if err == nil && !interrupted {
+		return nil
 	}
+	code, hint := exitFailed, ""
+	if err != nil {
+		code, hint = judge(err)
+	}
+	after, left := aftermath(outcome)
+	if left {
+		hint = lookAtWhatIsLeft
+	}
+	var start *pool.StartError
 	var b strings.Builder
-	fmt.Fprintf(&b, "cannot start pool %q: %d of its %d workers failed; everything was stopped", start.Pool, len(start.Failures), start.Workers)
-	listFailures(&b, start.Failures)
-	return b.String()
+	switch {
+	case interrupted:
+		fmt.Fprintf(&b, "interrupted before every worker was ready; %s", after)
+	case errors.As(err, &start):
+		fmt.Fprintf(&b, "cannot start pool %q: %d of its %d workers failed; %s", start.Pool, len(start.Failures), start.Workers, after)
+		listFailures(&b, start.Failures)
+	default:
+		b.WriteString(err.Error())
+		if left {
+			b.WriteString("; " + after)
+		}
+	}
+	return failf(code, hint, "%s", b.String())
+}
+
+// aftermath says what was seen after a run that did not start, and whether that
+// leaves anything to be done.
+func aftermath(outcome supervisor.Outcome) (text string, left bool) {
+	problems := problemsOf(control.SummaryOf(outcome.Summary))
+	switch {
+	case len(problems) > 0:
+		return "not everything was stopped: " + strings.Join(problems, "; "), true
+	case !outcome.Looked:
+		return "nobody has looked for what it left", false
+	}
+	return "everything was stopped", false
 }
 
 // listFailures adds who failed, each on a line of its own, with what it printed.

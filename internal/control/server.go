@@ -42,6 +42,7 @@ type StopSummary struct {
 	Survivors []pool.Survivor
 	Errors    []string // what went wrong beside them
 	Guard     *Cleanup // nil: no guard answered
+	Notes     []string // what was unusual, and did no harm
 }
 
 // Cleanup is the account of an emergency cleanup, in PIDs.
@@ -204,7 +205,7 @@ func survivorsOf(survivors []pool.Survivor) []*controlpb.Survivor {
 
 // SummaryOf is a summary as it goes over the socket.
 func SummaryOf(s StopSummary) *controlpb.StopSummary {
-	out := &controlpb.StopSummary{Errors: s.Errors, Survivors: survivorsOf(s.Survivors)}
+	out := &controlpb.StopSummary{Errors: s.Errors, Notes: s.Notes, Survivors: survivorsOf(s.Survivors)}
 	if s.Guard != nil {
 		out.Guard = &controlpb.Cleanup{
 			Found: pids(s.Guard.Found), Killed: pids(s.Guard.Killed),

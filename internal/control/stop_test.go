@@ -27,6 +27,7 @@ func TestStop(t *testing.T) {
 			Survivors: []pool.Survivor{{PID: 8, What: "default-1"}},
 			Guard:     &Cleanup{Found: []int{8, 9}, Killed: []int{9}, Survivors: []int{8}, Errors: []string{"e"}},
 			Errors:    []string{"f"},
+			Notes:     []string{"g"},
 		}
 	}
 	var each []*controlpb.WorkerStopped
@@ -48,6 +49,7 @@ func TestStop(t *testing.T) {
 		Survivors: []*controlpb.Survivor{{Pid: 8, What: "default-1"}},
 		Guard:     &controlpb.Cleanup{Found: []int32{8, 9}, Killed: []int32{9}, Survivors: []int32{8}, Errors: []string{"e"}},
 		Errors:    []string{"f"},
+		Notes:     []string{"g"},
 	}
 	if diff := cmp.Diff(want, summary, protocmp.Transform()); diff != "" {
 		t.Errorf("summary (-want +got):\n%s", diff)

@@ -45,10 +45,14 @@ type looks struct {
 	args  []string
 	env   []string
 	leads bool // a session of its own, as a worker does
+	user  *syscall.Credential
 }
 
+// runKey is that of every run here: their ids tell them apart.
+const runKey = "k"
+
 func markersOf(run string) []string {
-	return []string{procscan.RunIDEnv + "=" + run, procscan.WorkerIDEnv + "=default-0"}
+	return []string{procscan.RunIDEnv + "=" + run, procscan.WorkerIDEnv + "=default-0", procscan.RunKeyEnv + "=" + runKey}
 }
 
 // worker looks like a worker of the run.
@@ -73,6 +77,9 @@ func start(t *testing.T, name string, l looks) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if l.user != nil {
+		self = "/proc/self/exe" // another user may not be able to reach the path
+	}
 	if l.role == "" {
 		l.role = "wait"
 	}
@@ -82,7 +89,7 @@ func start(t *testing.T, name string, l looks) *fixture {
 	}
 	cmd.Env = append([]string{roleEnv + "=" + l.role, "GORACE=atexit_sleep_ms=0"}, l.env...)
 	cmd.Stderr = os.Stderr
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: l.leads}
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: l.leads, Credential: l.user}
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		t.Fatal(err)
@@ -103,7 +110,7 @@ func start(t *testing.T, name string, l looks) *fixture {
 	if f.id, err = procscan.Lookup(cmd.Process.Pid); err != nil {
 		t.Fatal(err)
 	}
-	if l.role == "supervisor" || l.role == "parent" {
+	if l.role == "supervisor" || l.role == "parent" || l.role == "look" {
 		return f
 	}
 	if said := line(t, f.out); said != "ready" {
@@ -198,7 +205,7 @@ func (h *house) watch(t *testing.T) *Guard {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if h.guard, err = Start(keeper{}, self, h.run, h.runs, os.Stderr); err != nil {
+	if h.guard, err = Start(keeper{}, self, h.run, h.runs, os.Stderr, "--key", runKey); err != nil {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() {

@@ -11,7 +11,6 @@ import (
 	"io"
 	"os"
 	"os/exec"
-	"strings"
 	"syscall"
 	"time"
 
@@ -44,7 +43,7 @@ func Start(keeper Keeper, executable, runID, runsRoot string, log *os.File, flag
 	cmd.Args[0] = "snakepit"
 	cmd.Dir = "/"
 	cmd.Stderr = log
-	cmd.Env = withoutMarkers(os.Environ())
+	cmd.Env = procscan.WithoutMarker(os.Environ())
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
 	in, err := cmd.StdinPipe()
 	if err != nil {
@@ -132,16 +131,4 @@ func (g *Guard) Clean() (Verdict, error) {
 	case <-ctx.Done():
 		return Verdict{}, fmt.Errorf("the guard does not answer: %w", ctx.Err())
 	}
-}
-
-// withoutMarkers leaves out what would make the guard look like a worker.
-func withoutMarkers(environment []string) []string {
-	var kept []string
-	for _, entry := range environment {
-		if strings.HasPrefix(entry, procscan.RunIDEnv+"=") || strings.HasPrefix(entry, procscan.WorkerIDEnv+"=") {
-			continue
-		}
-		kept = append(kept, entry)
-	}
-	return kept
 }

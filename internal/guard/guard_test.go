@@ -173,14 +173,6 @@ func ignores(t *testing.T, pid int, sig syscall.Signal) bool {
 	return mask&(1<<(uint(sig)-1)) != 0
 }
 
-// The guard must not look like a worker, even if its supervisor does.
-func TestGuardCarriesNoMarker(t *testing.T) {
-	got := withoutMarkers([]string{"A=1", "SNAKEPIT_RUN_ID=x", "SNAKEPIT_WORKER_ID=y", "SNAKEPIT_RUN_IDS=z", "B"})
-	if diff := cmp.Diff([]string{"A=1", "SNAKEPIT_RUN_IDS=z", "B"}, got); diff != "" {
-		t.Errorf("-want +got:\n%s", diff)
-	}
-}
-
 func TestVerdictCountsEachOnce(t *testing.T) {
 	ended := func(pid int, signal string, alive bool) procscan.Ended {
 		return procscan.Ended{ID: procscan.ID{PID: pid}, Signal: signal, Alive: alive}

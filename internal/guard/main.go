@@ -51,6 +51,9 @@ func Main(in io.Reader, out io.Writer, runsRoot, runID string, options ...Option
 	for _, set := range options {
 		set(p)
 	}
+	if p.key == "" {
+		return fmt.Errorf("cannot look after run %q without its key: nothing tells its processes from those of another run of that name", runID)
+	}
 	if err := p.meet(procscan.Lookup(os.Getppid())); err != nil {
 		p.logger.Error("the look for orphaned processes", "error", err)
 	}
@@ -119,7 +122,7 @@ func (p *process) takeOver(ctx context.Context) error {
 
 // look looks for what is left, and ends it if that is the guard's task.
 func (p *process) look(ctx context.Context, dead bool) Verdict {
-	s := scopeOf(p.runs, p.runID, p.key, dead)
+	s := scopeOf(p.runs, p.runID, p.key, p.supervisor, dead)
 	if p.reportOnly {
 		return s.report(ctx)
 	}

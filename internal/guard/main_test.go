@@ -38,8 +38,9 @@ func beGuard() int {
 	flags := flag.NewFlagSet("guard", flag.ExitOnError)
 	runID := flags.String("run-id", "", "")
 	runs := flags.String("runs", "", "")
+	key := flags.String("key", "", "")
 	_ = flags.Parse(os.Args[2:])
-	if err := Main(os.Stdin, os.Stdout, *runs, *runID); err != nil {
+	if err := Main(os.Stdin, os.Stdout, *runs, *runID, Key(*key)); err != nil {
 		fmt.Fprintln(os.Stderr, "error:", err)
 		return 1
 	}
@@ -52,6 +53,13 @@ func play(role string) {
 	switch role {
 	case "stubborn":
 		signal.Ignore(syscall.SIGTERM)
+	case "overwrite":
+		if err := overwrite(); err != nil {
+			fmt.Println("error:", err)
+			os.Exit(1)
+		}
+	case "look":
+		lookAround()
 	case "parent":
 		fork("stubborn", false)
 		fork("wait", true)
@@ -108,7 +116,7 @@ func superviseFor(runs, runID string) error {
 	if err := os.Unsetenv(roleEnv); err != nil {
 		return err
 	}
-	g, err := Start(keeper{}, executable, runID, runs, os.Stderr)
+	g, err := Start(keeper{}, executable, runID, runs, os.Stderr, "--key", runKey)
 	if err != nil {
 		return err
 	}

@@ -20,17 +20,20 @@ type scope struct {
 	runs, runID, key string
 	facts            *procscan.Facts
 	problems         []error // why not everything is known
+	living           map[procscan.ID]string
+	closed           []procscan.ID // at the last look: those that could not be looked at
 }
 
 // scopeOf reads what the files of the run say. Only a dead run's registry is
 // asked: whom a living supervisor has registered is its own affair.
-func scopeOf(runs, runID, key string, dead bool) *scope {
+func scopeOf(runs, runID, key string, supervisor procscan.ID, dead bool) *scope {
 	s := &scope{runs: runs, runID: runID, key: key, facts: &procscan.Facts{
-		RunID: runID, Key: key, Lock: procscan.LockFree, Owner: os.Geteuid(),
+		RunID: runID, Key: key, Lock: procscan.LockFree, Owner: os.Geteuid(), Supervisor: supervisor,
 	}}
 	if !dead {
 		return s
 	}
+	s.facts.Supervisor = procscan.ID{} // a late guard's parent is whoever adopted it
 	run, err := rundir.Open(runs, runID)
 	s.doubt(err)
 	for _, p := range run.Problems {
@@ -56,21 +59,24 @@ func (s *scope) doubt(problem error) {
 }
 
 // find are the processes that have to go, as they are now: who carries the
-// marker of the run with its key; whom the registry names and who looks like a
+// marker of the run with its key, unless it is of a living run that was started from
+// within this one; whom the registry names and who looks like a
 // worker that has hidden its marker; and who has cleaned its environment, but
 // belongs to one of these. The last are known only while that one lives, and so
 // are collected before anybody is signalled.
 func (s *scope) find(ctx context.Context) ([]procscan.Target, error) {
 	// Most often there is nobody, which takes half as long to see.
-	quick, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true, Also: s.facts.Registered})
+	quick, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true, Ancestors: true, Also: s.facts.Registered})
+	s.closed = quick.CouldBeOf(s.facts.Supervisor)
 	if len(s.marked(quick)) == 0 && !slices.ContainsFunc(quick.Processes, s.mayBeRegistered) {
 		return nil, err
 	}
 	if err := s.readOthers(); err != nil {
 		return nil, err
 	}
-	all, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true, Tree: true})
-	condemned := s.marked(all)
+	all, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true, Tree: true, Also: s.facts.Registered})
+	s.closed = all.CouldBeOf(s.facts.Supervisor)
+	condemned := slices.DeleteFunc(s.marked(all), func(p procscan.Process) bool { return all.OfLiving(p, s.living) != "" })
 	var targets []procscan.Target
 	for _, p := range condemned {
 		targets = append(targets, procscan.Target{ID: p.ID, RunID: s.runID})
@@ -109,6 +115,8 @@ func (s *scope) readOthers() error {
 		return err
 	}
 	s.facts.Others, _ = rundir.Others(runs, s.runID) // a broken registry names nobody, and is its own run's affair
+	living := slices.DeleteFunc(rundir.Living(runs), func(run rundir.Found) bool { return run.RunID == s.runID })
+	s.living, _ = rundir.Others(living, s.runID)
 	return nil
 }
 
@@ -120,7 +128,7 @@ func (s *scope) sweep(ctx context.Context) Verdict {
 		left = idsOf(targets)
 		return targets, err
 	}
-	ended, err := procscan.EndAll(ctx, find, procscan.EndOptions{Grace: grace})
+	ended, err := procscan.EndAll(ctx, find, procscan.EndOptions{Grace: grace, Thorough: true})
 	if err != nil {
 		err = fmt.Errorf("cannot end run %s: %w", s.runID, err)
 	}

@@ -108,7 +108,7 @@ func (h *house) mustEnd(t *testing.T, killed []int) {
 // the file can be edited, and a PID be another's.
 func TestTakeOverEndsTheRegistered(t *testing.T) {
 	plain := looks{args: []string{"sleep"}}
-	leader := looks{args: []string{"sleep"}, leads: true}
+	leader := looks{role: "overwrite", args: []string{"sleep"}, leads: true}
 	elder := start(t, "older than the supervisor", leader)
 	h := newHouse(t)
 	supervisor := elder.id
@@ -118,11 +118,14 @@ func TestTakeOverEndsTheRegistered(t *testing.T) {
 	h.supervise(t, supervisor)
 	registered := start(t, "registered", leader)
 	both := start(t, "registered and marked", worker(h.run))
-	spared := []*fixture{elder, start(t, "no session leader", plain), start(t, "reused PID", leader), start(t, "the guard of another run", leader)}
+	spared := []*fixture{
+		elder, start(t, "no session leader", plain), start(t, "reused PID", leader), start(t, "the guard of another run", leader),
+		start(t, "whole environment", looks{args: []string{"sleep"}, leads: true}),
+	}
 	before := spared[2].id
 	before.Start--
 	leaveRun(t, h.runs, spared[3].id)
-	h.register(t, registered.id, both.id, elder.id, spared[1].id, before, spared[3].id, procscan.ID{})
+	h.register(t, registered.id, both.id, elder.id, spared[1].id, before, spared[3].id, spared[4].id, procscan.ID{})
 	h.watch(t)
 	if err := h.dir.Close(); err != nil {
 		t.Fatal(err)

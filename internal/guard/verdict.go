@@ -25,6 +25,9 @@ func (s *scope) complete(v Verdict, err error) Verdict {
 			v.Errors = append(v.Errors, problem.Error())
 		}
 	}
+	for _, id := range s.closed {
+		v.Errors = append(v.Errors, fmt.Sprintf("could not look at PID %d: it is ours, and forbids to be read", id.PID))
+	}
 	return v
 }
 

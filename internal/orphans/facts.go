@@ -1,6 +1,8 @@
 package orphans
 
 import (
+	"maps"
+
 	"github.com/snakepit-dev/snakepit/internal/rundir"
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
@@ -18,12 +20,39 @@ func (l *lookout) readRuns() {
 		}
 	}
 	l.runs = runs
+	l.living = livingOf(runs)
 	for _, run := range runs {
 		if l.concerns(run.RunID) {
 			l.report.Runs[run.RunID] = run
 			l.facts[run.RunID] = l.factsOf(run)
 		}
 	}
+}
+
+// named are the processes that the files of one living run name.
+type named struct {
+	runID     string
+	processes map[procscan.ID]string
+}
+
+func livingOf(runs []rundir.Found) []named {
+	var all []named
+	for _, run := range rundir.Living(runs) {
+		processes, _ := rundir.Others([]rundir.Found{run}, "") // a broken registry is told of with its run
+		all = append(all, named{run.RunID, processes})
+	}
+	return all
+}
+
+// livingBut are the processes of the other living runs.
+func (l *lookout) livingBut(runID string) map[procscan.ID]string {
+	all := map[procscan.ID]string{}
+	for _, run := range l.living {
+		if run.runID != runID {
+			maps.Copy(all, run.processes)
+		}
+	}
+	return all
 }
 
 func (l *lookout) concerns(runID string) bool { return l.opts.RunID == "" || l.opts.RunID == runID }

@@ -16,7 +16,8 @@ type Options struct {
 	// All also returns what is managed, foreign or dead.
 	All bool
 	// Theirs also judges processes of other users, whose run the caller has
-	// named. Without it they are foreign, whatever their run.
+	// named. Without it they are foreign, whatever their run, unless they are proven
+	// to be of a run on disk (procscan.Facts.Proves) and the caller is root.
 	Theirs bool
 }
 
@@ -58,12 +59,13 @@ type Report struct {
 	// Runs are the runs on disk that match, by id.
 	Runs map[string]rundir.Found
 	// Problems are files that cannot be used and processes that could not be
-	// read. The rest of the report stands.
+	// read, the caller's own too that may be of a run ("could not look at PID 7"). The rest of the report stands.
 	Problems []string
 }
 
 // Find looks at every process of the machine. It changes nothing. The error is
-// that there is nothing to report at all.
+// that there is nothing to report at all. It looks once: a process that hops (its
+// parent forks it and ends, within milliseconds) may be missed.
 func Find(ctx context.Context, o Options) (Report, error) {
 	r, err := look(ctx, o, "")
 	if err != nil {

@@ -2,6 +2,7 @@ package orphans
 
 import (
 	"bufio"
+	"bytes"
 	"context"
 	"crypto/rand"
 	"errors"
@@ -43,6 +44,9 @@ func TestMain(m *testing.M) {
 		"reaper":      reaper,
 		"host":        host,
 		"sleep":       func() {},
+		"overwrite":   overwrite,
+		"closed":      func() { _ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0) },
+		"find":        findFromOutside,
 		"ignore-term": func() { signal.Ignore(syscall.SIGTERM) },
 		"grandchild":  func() { signal.Ignore(syscall.SIGTERM); fork("ignore-term", true) },
 		"clean":       clean,
@@ -61,6 +65,34 @@ func TestMain(m *testing.M) {
 	mode()
 	fmt.Println("ready", os.Getpid())
 	select {}
+}
+
+// overwrite writes zeros over its environment, as setproctitle(3) does.
+func overwrite() {
+	line, err := os.ReadFile("/proc/self/stat")
+	if err != nil {
+		fmt.Println("cannot overwrite:", err)
+		return
+	}
+	fields := strings.Fields(string(line[bytes.LastIndexByte(line, ')')+1:]))
+	from, _ := strconv.ParseInt(fields[50-3], 10, 64) // env_start, env_end
+	to, _ := strconv.ParseInt(fields[51-3], 10, 64)
+	memory, err := os.OpenFile("/proc/self/mem", os.O_RDWR, 0)
+	if err == nil {
+		defer memory.Close()
+		_, err = memory.WriteAt(make([]byte, to-from), from)
+	}
+	if err != nil {
+		fmt.Println("cannot overwrite:", err)
+	}
+}
+
+// findFromOutside becomes unreadable, and says what it finds of a run.
+func findFromOutside() {
+	_ = unix.Prctl(unix.PR_SET_DUMPABLE, 0, 0, 0, 0)
+	r, err := Find(context.Background(), Options{Runs: os.Getenv("ROOT"), RunID: os.Getenv("RUN")})
+	text := strings.Join(r.Problems, "; ")
+	fmt.Println("found", strings.ReplaceAll(fmt.Sprintf("%d|%v|%s", len(r.Processes), err, text), " ", "_"))
 }
 
 func ten() {
@@ -150,7 +182,10 @@ func start(mode string, args []string, out io.Writer) int {
 }
 
 // family is a reaper, a host and a process.
-type family struct{ reaper, host, child procscan.ID }
+type family struct {
+	reaper, host, child procscan.ID
+	found               string // what findFromOutside said
+}
 
 type process struct {
 	mode string
@@ -214,6 +249,8 @@ func raise(t *testing.T, p process) family {
 		}
 		pid, _ := strconv.Atoi(words[1])
 		switch words[0] {
+		case "found":
+			f.found = words[1]
 		case "host":
 			f.host = mustLookup(t, pid)
 		case "ready":

@@ -41,7 +41,7 @@ func (k *killer) end(ctx context.Context, adopted string) {
 		}
 		return targets, err
 	}
-	ended, err := procscan.EndAll(ctx, find, procscan.EndOptions{Grace: k.opts.Grace, KillWait: k.opts.KillWait})
+	ended, err := procscan.EndAll(ctx, find, procscan.EndOptions{Grace: k.opts.Grace, KillWait: k.opts.KillWait, Thorough: true})
 	if err != nil {
 		k.result.Errors = append(k.result.Errors, fmt.Errorf("cannot end all of run %s: %w", k.runID, err))
 	}

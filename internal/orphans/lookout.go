@@ -3,6 +3,8 @@ package orphans
 import (
 	"cmp"
 	"context"
+	"fmt"
+	"maps"
 	"os"
 	"slices"
 	"strings"
@@ -21,7 +23,7 @@ func look(ctx context.Context, o Options, adopted string) (Report, error) {
 		return l.report, err
 	}
 	if l.mustLookWider() {
-		if err := l.scan(ctx, procscan.Options{ReadEnv: true, Tree: true}); err != nil {
+		if err := l.scan(ctx, procscan.Options{ReadEnv: true, Tree: true, Also: l.registered()}); err != nil {
 			return l.report, err
 		}
 		l.addKin()
@@ -29,6 +31,7 @@ func look(ctx context.Context, o Options, adopted string) (Report, error) {
 	if l.incomplete != nil {
 		l.problem(strings.ReplaceAll(l.incomplete.Error(), "\n", "; "))
 	}
+	l.addClosed()
 	l.report.Processes = l.chosen()
 	return l.report, nil
 }
@@ -39,6 +42,7 @@ type lookout struct {
 	adopted    string
 	facts      map[string]*procscan.Facts // by run id
 	runs       []rundir.Found             // all there are
+	living     []named                    // of these, those that live
 	snapshot   procscan.Snapshot
 	incomplete error     // what the snapshot lacks
 	judged     []Finding // all of them
@@ -104,6 +108,23 @@ func (l *lookout) condemn(runID string, kin procscan.Kin) {
 	f.Evidence = append(f.Evidence, kin.Evidence)
 }
 
+// addClosed tells of those who may be of a dead run that was asked for, or that
+// nobody has settled, and that cannot be read: "none" would be too much to say.
+func (l *lookout) addClosed() {
+	told := map[int]bool{}
+	for id, run := range l.report.Runs {
+		if run.Record == nil || l.facts[id].Lock == procscan.LockHeld || l.opts.RunID == "" && run.Settled() {
+			continue
+		}
+		for _, closed := range l.snapshot.CouldBeOf(run.Record.Supervisor.ID()) {
+			told[closed.PID] = true
+		}
+	}
+	for _, pid := range slices.Sorted(maps.Keys(told)) {
+		l.problem(fmt.Sprintf("could not look at PID %d: it is yours, and forbids to be read", pid))
+	}
+}
+
 // chosen are those that were asked for, in the order of runs and PIDs.
 func (l *lookout) chosen() []Finding {
 	var list []Finding
@@ -143,8 +164,12 @@ func (l *lookout) judge(p procscan.Process, s procscan.Snapshot) {
 	}
 	facts := l.facts[runID]
 	verdict, evidence := procscan.Judge(p, s, facts)
+	if of := s.OfLiving(p, l.livingBut(runID)); of != "" && (verdict == procscan.Orphan || verdict == procscan.Stray) {
+		verdict, evidence = procscan.Foreign, append(evidence, of)
+	}
 	if p.UID != os.Geteuid() {
-		verdict, evidence = l.ofAnother(p, verdict, evidence)
+		may := l.opts.Theirs || os.Geteuid() == 0 && facts.Proves(p)
+		verdict, evidence = ofAnother(p, may, verdict, evidence)
 	}
 	l.judged = append(l.judged, Finding{
 		Process: p, RunID: runID, Verdict: verdict, Evidence: evidence,
@@ -154,9 +179,9 @@ func (l *lookout) judge(p procscan.Process, s procscan.Snapshot) {
 
 // ofAnother names the user whom the process belongs to. The last word of the
 // evidence stays the one that decides.
-func (l *lookout) ofAnother(p procscan.Process, v procscan.Verdict, evidence []string) (procscan.Verdict, []string) {
+func ofAnother(p procscan.Process, mayEnd bool, v procscan.Verdict, evidence []string) (procscan.Verdict, []string) {
 	whose := "it belongs to user " + UserName(p.UID)
-	if l.opts.Theirs || v != procscan.Orphan && v != procscan.Stray {
+	if mayEnd || v != procscan.Orphan && v != procscan.Stray {
 		return v, slices.Insert(evidence, max(0, len(evidence)-1), whose)
 	}
 	return procscan.Foreign, append(evidence, whose+": it is ended only where its run is named")

@@ -182,7 +182,7 @@ func TestDecoys(t *testing.T) {
 // TestRegistered: who hides its marker is known by the registry.
 func TestRegistered(t *testing.T) {
 	run, root := newRun(), t.TempDir()
-	f := orphan(t, process{mode: "sleep", args: []string{"python3"}})
+	f := orphan(t, process{mode: "overwrite", args: []string{"python3"}})
 	deadRun(t, root, run, f.host, f.child)
 	got := find(t, root, "", false).Processes
 	at := slices.IndexFunc(got, func(x Finding) bool { return x.Process.ID == f.child })

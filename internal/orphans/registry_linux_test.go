@@ -14,14 +14,15 @@ import (
 func TestForgedRegistry(t *testing.T) {
 	run, neighbour, root := newRun(), newRun(), t.TempDir()
 	old := raise(t, process{mode: "sleep", args: []string{"redis-server"}})
-	older := orphan(t, process{mode: "sleep", args: []string{"nginx"}})
+	older := orphan(t, process{mode: "overwrite", args: []string{"nginx"}})
 	for time.Since(started(t, older.child)) < 20*time.Millisecond { // start times are counted in 10 ms
 		time.Sleep(time.Millisecond)
 	}
 	dead := raise(t, process{mode: "sleep", args: []string{"host"}})
 	guard := orphan(t, process{mode: "sleep", args: []string{"snakepit", "guard"}})
-	worker := orphan(t, process{mode: "sleep", args: []string{"python3"}})
-	employed := raise(t, process{mode: "sleep", args: []string{"postgres"}})
+	worker := orphan(t, process{mode: "overwrite", args: []string{"python3"}})
+	decoy := orphan(t, process{mode: "sleep", args: []string{"sleep", "555"}})
+	employed := raise(t, process{mode: "overwrite", args: []string{"postgres"}})
 
 	// The neighbour lives, has that guard, and that worker, which hides its marker.
 	held := makeRun(t, root, neighbour, old.host, worker.child)
@@ -40,8 +41,9 @@ func TestForgedRegistry(t *testing.T) {
 		worker.child:   "the lock of run " + neighbour + " is held",
 		employed.child: "(beam.smp) is none that takes what others have left",
 		old.host:       "it is the supervisor of run " + neighbour,
+		decoy.child:    "its environment is whole and holds no marker",
 	}
-	deadRun(t, root, run, dead.host, older.child, g, worker.child, employed.child, old.host)
+	deadRun(t, root, run, dead.host, older.child, g, worker.child, employed.child, old.host, decoy.child)
 
 	for _, f := range find(t, root, "", true).Processes {
 		if why, named := want[f.Process.ID]; named {
@@ -62,7 +64,7 @@ func TestForgedRegistry(t *testing.T) {
 	if result := mustKill(t, root, run, o); len(result.Killed) > 0 {
 		t.Errorf("%+v", result)
 	}
-	for _, id := range []procscan.ID{older.child, g, worker.child, employed.child, old.host} {
+	for _, id := range []procscan.ID{older.child, g, worker.child, employed.child, old.host, decoy.child} {
 		mustAlive(t, id, true)
 	}
 }

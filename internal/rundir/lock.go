@@ -7,6 +7,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
@@ -19,15 +20,19 @@ const lockPoll = 5 * time.Millisecond
 
 func lockPath(dir string) string { return filepath.Join(dir, "lock") }
 
-// reader returns a lock for looking only: it does not create the file.
+// reader returns a lock for looking only: it does not create the file, and does
+// not wait for what is none (see OpenFile).
 func reader(dir string) *flock.Flock {
-	return flock.New(lockPath(dir), flock.SetFlag(os.O_RDONLY))
+	return flock.New(lockPath(dir), flock.SetFlag(os.O_RDONLY|syscall.O_NONBLOCK))
 }
 
 // held reports whether someone has the lock of the run in dir exclusively. It
 // takes a shared lock for an instant: readers do not see each other, and a
 // supervisor that meets one tries again.
 func held(dir string) (bool, error) {
+	if err := refuseIrregular(lockPath(dir)); err != nil {
+		return false, err
+	}
 	lock := reader(dir)
 	free, err := lock.TryRLock()
 	if err != nil {
@@ -41,7 +46,10 @@ func held(dir string) (bool, error) {
 // The descriptor is close-on-exec, as all that package os opens, so no child
 // can keep the lock alive.
 func takeLock(dir string) (*flock.Flock, bool, error) {
-	lock := flock.New(lockPath(dir), flock.SetPermissions(fileMode))
+	if err := refuseIrregular(lockPath(dir)); err != nil {
+		return nil, false, err
+	}
+	lock := flock.New(lockPath(dir), flock.SetFlag(os.O_CREATE|os.O_RDONLY|syscall.O_NONBLOCK), flock.SetPermissions(fileMode))
 	ok, err := lock.TryLock()
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, false, nil

@@ -49,7 +49,7 @@ func OpenLog(path string, now func() time.Time) (*LogWriter, error) {
 }
 
 func (w *LogWriter) open() error {
-	file, err := os.OpenFile(w.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, fileMode)
+	file, err := OpenFile(w.path, os.O_CREATE|os.O_WRONLY|os.O_APPEND, fileMode)
 	if err != nil {
 		return err
 	}

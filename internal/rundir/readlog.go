@@ -65,7 +65,7 @@ func openLogs(path string) (current, before *os.File, err error) {
 }
 
 func openLog(path string) (*os.File, error) {
-	file, err := os.Open(path)
+	file, err := OpenFile(path, os.O_RDONLY, 0)
 	if errors.Is(err, fs.ErrNotExist) {
 		return nil, nil
 	}
@@ -115,6 +115,9 @@ func readBack(file io.ReadSeeker, n int, lines []LogLine) ([]LogLine, error) {
 			}
 			lines = appendLine(lines, rest[i+1:])
 			rest = rest[:i]
+		}
+		if len(rest) > 4*maxLineBytes && len(lines) < n { // no LogWriter wrote this, and it may be a gigabyte
+			lines, rest = appendLine(lines, rest), nil
 		}
 	}
 	if pos == 0 && len(lines) < n && !atEnd {

@@ -27,7 +27,7 @@ func ReadRegistry(dir string) ([]Entry, error) {
 		entries, err = parseRegistry(data)
 	}
 	if err != nil {
-		return nil, fmt.Errorf("cannot read %s: %w", path, err)
+		return nil, fmt.Errorf("cannot read %s: %w", path, pathReason(err))
 	}
 	return entries, nil
 }

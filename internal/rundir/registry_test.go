@@ -3,6 +3,7 @@ package rundir
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
@@ -239,4 +240,22 @@ func FuzzRegistry(f *testing.F) {
 			}
 		}
 	})
+}
+
+// TestReplaceNamesTheFile: the name of the file that was to take its place is
+// nobody's business, and it is gone.
+func TestReplaceNamesTheFile(t *testing.T) {
+	dir := t.TempDir()
+	if err := os.MkdirAll(filepath.Join(dir, "folder", "x"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	for _, path := range []string{filepath.Join(dir, "no", "run.json"), filepath.Join(dir, "folder")} {
+		var failed *fs.PathError
+		if err := replace(path, nil); !errors.As(err, &failed) || failed.Path != path || strings.Contains(failed.Err.Error(), path) {
+			t.Errorf("%s: %v", path, err)
+		}
+	}
+	if left, _ := filepath.Glob(filepath.Join(dir, ".*")); len(left) > 0 {
+		t.Errorf("left behind: %v", left)
+	}
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"io"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"time"
@@ -21,7 +22,15 @@ const (
 // or the new ones. There is no fsync. It would cost milliseconds at every
 // change, and it protects only against power loss, after which neither the
 // supervisor nor any process that the files name exists.
+//
+// The error is an *fs.PathError of the file: the other one's name means nothing to
+// anybody, and it is gone again.
 func replace(path string, data []byte) (err error) {
+	defer func() {
+		if err != nil {
+			err = &fs.PathError{Op: "write", Path: path, Err: pathReason(err)}
+		}
+	}()
 	// CreateTemp makes the file with mode 0600.
 	tmp, err := os.CreateTemp(filepath.Dir(path), "."+filepath.Base(path)+".*")
 	if err != nil {
@@ -51,17 +60,22 @@ func replaceJSON(path string, v any) error {
 }
 
 func readLimited(path string) ([]byte, error) {
-	f, err := os.Open(path)
+	f, err := OpenFile(path, os.O_RDONLY, 0)
 	if err != nil {
 		return nil, err
 	}
 	defer f.Close()
+	if info, err := f.Stat(); err == nil && info.Size() > maxJSONBytes {
+		return nil, errTooLarge() // a gigabyte need not be read for that
+	}
 	data, err := io.ReadAll(io.LimitReader(f, maxJSONBytes+1))
 	if err == nil && len(data) > maxJSONBytes {
-		err = fmt.Errorf("larger than %d MiB", maxJSONBytes>>20)
+		err = errTooLarge() // it has grown
 	}
 	return data, err
 }
+
+func errTooLarge() error { return fmt.Errorf("larger than %d MiB", maxJSONBytes>>20) }
 
 // SetAside renames a broken file to NAME.corrupt-UNIXTIME, so that its place is
 // free and it can still be looked at. It is for those who clean up; readers

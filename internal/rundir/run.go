@@ -8,12 +8,9 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"time"
 
 	"github.com/gofrs/flock"
-
-	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 // lockPatience is how long Create and Adopt try to get a lock that is busy for
@@ -30,13 +27,18 @@ type Run struct {
 	broken   []Problem
 }
 
-// InUseError says that another supervisor holds the run.
+// InUseError says that another supervisor holds the run, or who cleans up after
+// it.
 type InUseError struct {
 	RunID      string
 	Supervisor Process // zero when it has not written its record yet
+	Cleanup    bool    // the supervisor has ended; its guard has the lock, or another cleanup
 }
 
 func (e *InUseError) Error() string {
+	if e.Cleanup {
+		return fmt.Sprintf("cannot use run id %s: its supervisor, PID %d, has ended, and a cleanup holds the lock", e.RunID, e.Supervisor.PID)
+	}
 	if e.Supervisor.PID == 0 {
 		return fmt.Sprintf("cannot use run id %s: another supervisor is using it", e.RunID)
 	}
@@ -111,13 +113,13 @@ func acquire(ctx context.Context, root, runID string, create bool) (*Run, error)
 			_ = lock.Close() // the supervisor is about to be gone, or somebody removed its lock
 		}
 		if hasSupervisor(dir, rec) {
-			return nil, &InUseError{RunID: runID, Supervisor: rec.Supervisor}
+			return nil, inUse(runID, rec)
 		}
 		select {
 		case <-ctx.Done():
 			return nil, ctx.Err()
 		case <-deadline.C:
-			return nil, &InUseError{RunID: runID, Supervisor: rec.Supervisor}
+			return nil, inUse(runID, rec)
 		case <-time.After(lockPoll):
 		}
 	}
@@ -129,8 +131,14 @@ func supervised(rec Record) bool {
 	if rec.State == StateEnded || rec.Supervisor.PID <= 0 {
 		return false
 	}
-	alive, err := (procscan.ID{PID: rec.Supervisor.PID, Start: rec.Supervisor.Start, Boot: rec.Supervisor.Boot}).Alive()
+	alive, err := rec.Supervisor.ID().Alive()
 	return alive && err == nil
+}
+
+// inUse says who has the run, as far as its record tells.
+func inUse(runID string, rec Record) *InUseError {
+	alive, err := rec.Supervisor.ID().Alive()
+	return &InUseError{RunID: runID, Supervisor: rec.Supervisor, Cleanup: rec.Supervisor.PID > 0 && !alive && err == nil}
 }
 
 // enter makes sure that the directory exists.
@@ -143,26 +151,18 @@ func enter(dir string, create bool) error {
 }
 
 // hasSupervisor reports whether waiting for the busy lock is in vain: it is held
-// exclusively, so not by a reader, and the record names a process that exists.
-// The PID alone could be a stranger's; with the lock it is only asked whether
-// the holder is a supervisor or a cleaner, who will be gone in an instant.
+// exclusively, so not by a reader, and the recorded supervisor may live. A cleaner
+// will be gone in an instant.
 func hasSupervisor(dir string, rec Record) bool {
 	if rec.Supervisor.PID <= 0 || rec.State == StateEnded {
 		return false
 	}
 	live, err := held(dir)
-	return live && err == nil && exists(rec.Supervisor.PID)
-}
-
-// exists sends signal 0, which checks and delivers nothing (kill(2)).
-func exists(pid int) bool {
-	p, err := os.FindProcess(pid)
-	if err != nil {
+	if !live || err != nil {
 		return false
 	}
-	defer p.Release()
-	err = p.Signal(syscall.Signal(0))
-	return err == nil || errors.Is(err, syscall.EPERM)
+	alive, err := rec.Supervisor.ID().Alive()
+	return alive || err != nil
 }
 
 // prepare empties the directory, except for the lock that we hold and for what

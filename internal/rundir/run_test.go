@@ -9,12 +9,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"testing"
 	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"go.uber.org/goleak"
+
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 // TestMain turns the test binary into a supervisor that holds a run until its
@@ -33,7 +36,12 @@ func holdRun(root, id string) {
 		os.Stdout.WriteString(err.Error() + "\n")
 		return
 	}
-	err = run.WriteRecord(Record{State: StateRunning, Supervisor: Process{PID: os.Getpid()}})
+	self, err := procscan.Lookup(os.Getpid())
+	if err != nil {
+		os.Stdout.WriteString(err.Error() + "\n")
+		return
+	}
+	err = run.WriteRecord(Record{State: StateRunning, Supervisor: Process{PID: self.PID, Start: self.Start, Boot: self.Boot}})
 	if err != nil {
 		os.Stdout.WriteString(err.Error() + "\n")
 		return
@@ -366,6 +374,32 @@ func TestCreateWaitsForCleaner(t *testing.T) {
 		t.Fatalf("beside a cleaner: %v", err)
 	}
 	run.Close()
+}
+
+// TestInUseByCleaner: who cleans up after a dead supervisor is not that one, even
+// while it is a zombie.
+func TestInUseByCleaner(t *testing.T) {
+	root := t.TempDir()
+	cmd := supervisor(t, root, "demo")
+	if err := cmd.Process.Kill(); err != nil {
+		t.Fatal(err)
+	}
+	var cleaner *Run
+	for err := error(&InUseError{}); err != nil; { // until the kernel has closed what it had open
+		if t.Context().Err() != nil {
+			t.Fatal(err)
+		}
+		cleaner, err = Adopt(t.Context(), root, "demo")
+	}
+	defer cleaner.Close()
+	_, err := Create(t.Context(), root, "demo")
+	var inUse *InUseError
+	if !errors.As(err, &inUse) || !inUse.Cleanup || inUse.Supervisor.PID != cmd.Process.Pid {
+		t.Fatalf("err = %v, want that a cleanup has it", err)
+	}
+	if said := err.Error(); !strings.Contains(said, "has ended, and a cleanup holds the lock") || strings.Contains(said, "is using it") {
+		t.Error(said)
+	}
 }
 
 func TestStillThere(t *testing.T) {

@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"net"
 	"os"
+	"syscall"
 	"time"
 )
 
@@ -63,15 +64,21 @@ func removeIfThere(path string) error {
 	return nil
 }
 
-// removeStaleSocket leaves alone what is no socket, and one at which somebody
-// answers: a living run of the same name, with another state directory.
+// removeStaleSocket leaves alone what is no socket, and one that somebody has: a
+// living run of the same name, with another state directory. Nobody has one only
+// where the connection is refused (connect(2)); one that is busy, of another type,
+// or forbidden to us, is somebody's.
 func removeStaleSocket(path string) error {
 	info, err := os.Lstat(path)
 	if err != nil || info.Mode().Type() != fs.ModeSocket {
 		return nil // what is not there need not be removed
 	}
-	if conn, err := net.DialTimeout("unix", path, time.Second); err == nil {
+	conn, err := net.DialTimeout("unix", path, time.Second)
+	switch {
+	case err == nil:
 		return conn.Close()
+	case errors.Is(err, syscall.ECONNREFUSED):
+		return removeIfThere(path)
 	}
-	return removeIfThere(path)
+	return nil
 }

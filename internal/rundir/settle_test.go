@@ -1,9 +1,11 @@
 package rundir
 
 import (
+	"errors"
 	"net"
 	"os"
 	"path/filepath"
+	"syscall"
 	"testing"
 	"time"
 
@@ -80,4 +82,57 @@ func TestSettle(t *testing.T) {
 	if _, err := os.Stat(file); err != nil {
 		t.Error("a file that is no socket was removed")
 	}
+}
+
+// TestLivingSockets: only who refuses a connection is gone.
+func TestLivingSockets(t *testing.T) {
+	dir, err := os.MkdirTemp("", "pit") // a socket's path must be short
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { os.RemoveAll(dir) })
+	for kind, bind := range map[string]func(path string) (end func() error){
+		"of datagrams": func(path string) func() error {
+			socket, err := net.ListenUnixgram("unixgram", &net.UnixAddr{Name: path, Net: "unixgram"})
+			if err != nil {
+				t.Fatal(err)
+			}
+			return socket.Close
+		},
+		"busy": func(path string) func() error {
+			end, err := listenBusy(path)
+			if err != nil {
+				t.Fatal(err)
+			}
+			return end
+		},
+	} {
+		path := filepath.Join(dir, kind)
+		end := bind(path)
+		if err := removeStaleSocket(path); err != nil {
+			t.Error(err)
+		}
+		if _, err := os.Lstat(path); err != nil {
+			t.Errorf("the socket, %s, was removed", kind)
+		}
+		if err := end(); err != nil {
+			t.Error(err)
+		}
+	}
+}
+
+// listenBusy listens, and lets nobody in: the kernel's queue is full.
+func listenBusy(path string) (end func() error, err error) {
+	fd, err := syscall.Socket(syscall.AF_UNIX, syscall.SOCK_STREAM, 0)
+	if err != nil {
+		return nil, err
+	}
+	if err := errors.Join(syscall.Bind(fd, &syscall.SockaddrUnix{Name: path}), syscall.Listen(fd, 0)); err != nil {
+		return nil, errors.Join(err, syscall.Close(fd))
+	}
+	first, err := net.Dial("unix", path)
+	if err != nil {
+		return nil, errors.Join(err, syscall.Close(fd))
+	}
+	return func() error { return errors.Join(first.Close(), syscall.Close(fd)) }, nil
 }

@@ -85,5 +85,9 @@ func pathReason(err error) error {
 	if errors.As(err, &pathErr) {
 		return pathErr.Err
 	}
+	var linkErr *os.LinkError
+	if errors.As(err, &linkErr) {
+		return linkErr.Err
+	}
 	return err
 }

@@ -7,6 +7,7 @@ import (
 	"slices"
 	"time"
 
+	"github.com/snakepit-dev/snakepit/internal/rundir"
 	"github.com/snakepit-dev/snakepit/pkg/pool"
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
@@ -42,10 +43,10 @@ func (s *supervisor) end(patience context.Context, find finder, grace time.Durat
 		}
 		return all, err
 	}
-	ended, failed := procscan.EndAll(patience, targets, procscan.EndOptions{Grace: grace})
+	ended, failed := procscan.EndAll(patience, targets, procscan.EndOptions{Grace: grace, Thorough: true})
 	if patience.Err() != nil {
 		var more []procscan.Ended
-		more, failed = procscan.EndAll(context.WithoutCancel(patience), targets, procscan.EndOptions{})
+		more, failed = procscan.EndAll(context.WithoutCancel(patience), targets, procscan.EndOptions{Thorough: true})
 		ended = append(ended, more...)
 	}
 	s.stopping.mu.Lock()
@@ -76,7 +77,7 @@ func (s *supervisor) strays() finder {
 		all, err := s.marked(ctx)
 		if first {
 			first = false
-			adopted, failed := s.launcher.Adopted(ctx, s.opts.Config.RunID)
+			adopted, failed := s.adopted(ctx)
 			all, err = union(all, adopted), errors.Join(err, failed)
 		}
 		leaders := s.leaders()
@@ -87,14 +88,63 @@ func (s *supervisor) strays() finder {
 // remaining are all that are left when the workers have ended.
 func (s *supervisor) remaining(ctx context.Context) ([]procscan.Process, error) {
 	all, err := s.marked(ctx)
-	adopted, failed := s.launcher.Adopted(ctx, s.opts.Config.RunID)
+	adopted, failed := s.adopted(ctx)
 	return union(all, adopted), errors.Join(err, failed)
 }
 
-// marked carry the marker of the run, and its key.
+// marked carry the marker of the run, and its key, and are of no living run that
+// was started from within this one.
 func (s *supervisor) marked(ctx context.Context) ([]procscan.Process, error) {
-	snapshot, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true})
-	return slices.DeleteFunc(snapshot.Run(s.opts.Config.RunID), procscan.NotOf(s.key)), err
+	snapshot, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true, Ancestors: true})
+	ours := slices.DeleteFunc(snapshot.Run(s.opts.Config.RunID), procscan.NotOf(s.key))
+	if len(ours) == 0 {
+		return nil, err
+	}
+	living, failed := s.livingOthers()
+	return slices.DeleteFunc(ours, func(p procscan.Process) bool { return snapshot.OfLiving(p, living) != "" }), errors.Join(err, failed)
+}
+
+// adopted are those that workers have left to this process, without the living
+// runs that were started from within this one.
+func (s *supervisor) adopted(ctx context.Context) ([]procscan.Process, error) {
+	all, err := s.launcher.Adopted(ctx, s.opts.Config.RunID)
+	if len(all) == 0 {
+		return nil, err
+	}
+	living, failed := s.livingOthers()
+	return withoutFamilies(all, living), errors.Join(err, failed)
+}
+
+// livingOthers are the supervisors, guards and workers of the other living runs.
+func (s *supervisor) livingOthers() (map[procscan.ID]string, error) {
+	runs, _, err := rundir.List(s.opts.Runs)
+	if err != nil {
+		return nil, err
+	}
+	runs = slices.DeleteFunc(rundir.Living(runs), func(run rundir.Found) bool { return run.RunID == s.opts.Config.RunID })
+	living, _ := rundir.Others(runs, s.opts.Config.RunID) // a broken registry is its own run's affair
+	return living, nil
+}
+
+// withoutFamilies leaves out these processes and all below them.
+func withoutFamilies(all []procscan.Process, heads map[procscan.ID]string) []procscan.Process {
+	byPID := map[int]procscan.Process{}
+	for _, p := range all {
+		byPID[p.PID] = p
+	}
+	return slices.DeleteFunc(all, func(p procscan.Process) bool {
+		for range all { // at most as often as there are processes: PIDs may go in circles
+			if _, named := heads[p.ID]; named {
+				return true
+			}
+			parent, found := byPID[p.PPID]
+			if !found {
+				return false
+			}
+			p = parent
+		}
+		return false
+	})
 }
 
 // leaders are the PIDs of the workers, which lead groups of that number.

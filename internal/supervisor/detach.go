@@ -12,6 +12,7 @@ import (
 	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/pyenv"
 	"github.com/snakepit-dev/snakepit/pkg/pool"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 // Handoff is what a detached supervisor is given by the one who starts it, on
@@ -50,9 +51,7 @@ type Detached struct {
 // on when the caller ends.
 func Detach(executable string, h Handoff) (*Detached, error) {
 	keepDescriptors()
-	cmd := exec.Command(executable, "supervise", "--run-id", h.Config.RunID)
-	cmd.Args[0] = "snakepit"
-	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	cmd := detached(executable, h.Config.RunID)
 	in, err := cmd.StdinPipe()
 	if err != nil {
 		return nil, fmt.Errorf("cannot start the supervisor: %w", err)
@@ -68,6 +67,16 @@ func Detach(executable string, h Handoff) (*Detached, error) {
 		return nil, errors.Join(fmt.Errorf("cannot start the supervisor: %w", err), cmd.Process.Kill(), cmd.Wait())
 	}
 	return &Detached{cmd: cmd, reports: json.NewDecoder(out), pipe: out}, nil
+}
+
+// detached is its command. The caller may be a worker's: the run of that is not
+// the new supervisor's, and must not take it along when it ends.
+func detached(executable, runID string) *exec.Cmd {
+	cmd := exec.Command(executable, "supervise", "--run-id", runID)
+	cmd.Args[0] = "snakepit"
+	cmd.Env = procscan.WithoutMarker(os.Environ())
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	return cmd
 }
 
 // Next waits for a report. An error means that the supervisor ended without a

@@ -1,6 +1,7 @@
 package supervisor
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"sync"
@@ -22,13 +23,21 @@ const (
 // errNoGuard says that there is no guard and none is wanted.
 var errNoGuard = errors.New("there is no guard")
 
+// watcher is a guard as its supervisor sees it: a *guard.Guard.
+type watcher interface {
+	ID() procscan.ID // zero when it has ended
+	PID() int
+	Done() <-chan struct{}
+	Clean() (guard.Verdict, error)
+}
+
 // guards is the guard of a run, and the next one when it dies.
 type guards struct {
-	start func() (*guard.Guard, error)
+	start func() (watcher, error)
 	now   func() time.Time
 
 	mu      sync.Mutex // guards the rest, and is held while a guard is born
-	current *guard.Guard
+	current watcher
 	retired bool // the last look has begun: no other is started
 	starts  []time.Time
 }
@@ -45,7 +54,7 @@ func (s *supervisor) startGuard() error {
 	return err
 }
 
-func (s *supervisor) newGuard() (*guard.Guard, error) {
+func (s *supervisor) newGuard() (watcher, error) {
 	flags := []string{"--key", s.key}
 	if s.opts.Config.EmergencyCleanup == config.CleanupReport {
 		flags = append(flags, "--report-only")
@@ -54,10 +63,11 @@ func (s *supervisor) newGuard() (*guard.Guard, error) {
 		flags = append(flags, "--log-json")
 	}
 	g, err := guard.Start(s.launcher, s.opts.Executable, s.opts.Config.RunID, s.opts.Runs, s.log, flags...)
-	if err == nil {
-		s.events.Emit(telemetry.Record{Event: telemetry.GuardStarted, PID: g.ID().PID})
+	if err != nil {
+		return nil, err
 	}
-	return g, err
+	s.events.Emit(telemetry.Record{Event: telemetry.GuardStarted, PID: g.PID()})
+	return g, nil
 }
 
 // replaceGuard is what follows the death of a guard. It returns when to try
@@ -146,31 +156,60 @@ func (g *guards) id() procscan.ID {
 	return g.current.ID()
 }
 
-// ask has the guard look after a clean stop. If it has died, another is started
-// for that alone: the look is promised.
-func (g *guards) ask() (guard.Verdict, error) {
+// mute is a guard that gave no verdict, and what became of it.
+type mute struct {
+	pid  int
+	fate string // follows "the guard with PID 7"
+}
+
+func (m mute) String() string {
+	return fmt.Sprintf("the guard with PID %d %s; another one has looked in its place", m.pid, m.fate)
+}
+
+// ask has the guard look after a clean stop. If it has died, or does not answer,
+// another is started for that alone: the look is promised.
+func (g *guards) ask() (guard.Verdict, []mute, error) {
 	g.mu.Lock()
 	current := g.current
 	g.retired = true
 	g.mu.Unlock()
 	if g.start == nil {
-		return guard.Verdict{}, errNoGuard
+		return guard.Verdict{}, nil, errNoGuard
 	}
+	var silent []mute
 	var failed error
 	if current != nil {
-		verdict, err := current.Clean()
+		verdict, fate, err := lastWordOf(current)
 		if err == nil {
-			return verdict, nil
+			return verdict, nil, nil
 		}
-		failed = err
+		silent, failed = []mute{{current.PID(), fate}}, err
 	}
 	another, err := g.start()
 	if err != nil {
-		return guard.Verdict{}, errors.Join(failed, err)
+		return guard.Verdict{}, silent, errors.Join(failed, err)
 	}
-	verdict, err := another.Clean()
+	verdict, fate, err := lastWordOf(another)
 	if err != nil {
-		return guard.Verdict{}, errors.Join(failed, err)
+		return guard.Verdict{}, append(silent, mute{another.PID(), fate}), errors.Join(failed, err)
 	}
-	return verdict, nil
+	return verdict, silent, nil
+}
+
+// lastWordOf asks a guard, which is gone afterwards in any case: one that hangs
+// would go on some day, and tell of a look that was over long ago.
+func lastWordOf(g watcher) (v guard.Verdict, fate string, err error) {
+	v, err = g.Clean()
+	fate = "ended without a verdict"
+	if id := g.ID(); !id.IsZero() { // by its handle: what has the number then is this guard
+		ended := procscan.End(context.Background(), []procscan.Target{{ID: id, TrustIdentity: true}}, procscan.EndOptions{})[0]
+		if ended.Err != nil {
+			return v, "does not answer, and cannot be killed", errors.Join(err, ended.Err)
+		}
+		if ended.Signal != "" {
+			fate = "did not answer, and was killed"
+		}
+	}
+	<-g.Done()
+	return v, fate, err
 }

@@ -126,13 +126,20 @@ func (s *supervisor) lookForSurvivors() control.StopSummary {
 	left, err := s.end(s.stopping.patience, s.remaining, max(0, time.Until(s.stopping.deadline)))
 	s.metrics.scan(time.Since(began))
 	summary := control.StopSummary{Survivors: s.survivors(left), Errors: s.failures(err)}
-	verdict, err := s.guards.ask()
+	verdict, silent, err := s.guards.ask()
+	for _, m := range silent {
+		s.events.Emit(telemetry.Record{Event: telemetry.GuardDied, PID: m.pid, Reason: "it " + m.fate})
+		s.logger.Warn("no verdict of the guard", "pid", m.pid, "reason", "it "+m.fate)
+	}
 	if errors.Is(err, errNoGuard) {
 		return summary
 	}
 	if err != nil {
 		s.warn("no verdict of the guard", err)
 		return summary
+	}
+	for _, m := range silent {
+		summary.Notes = append(summary.Notes, m.String())
 	}
 	s.relay(verdict)
 	summary.Guard = &control.Cleanup{Found: verdict.Found, Killed: verdict.Killed, Survivors: verdict.Survivors, Errors: verdict.Errors}

@@ -164,7 +164,7 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 		return err
 	}
 	if err := s.writeRecord(); err != nil {
-		_, failed := s.guards.ask()
+		_, _, failed := s.guards.ask()
 		return errors.Join(err, failed)
 	}
 

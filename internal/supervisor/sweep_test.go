@@ -3,9 +3,11 @@ package supervisor
 import (
 	"os"
 	"path/filepath"
+	"strings"
 	"testing"
 
 	"github.com/snakepit-dev/snakepit/internal/config"
+	"github.com/snakepit-dev/snakepit/internal/orphans"
 	"github.com/snakepit-dev/snakepit/internal/rundir"
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
@@ -57,6 +59,26 @@ func TestSweepSparesARunWithoutItsLock(t *testing.T) {
 				t.Errorf("an end was written: %+v, %v", found.Record, err)
 			}
 		})
+	}
+}
+
+// The orphans of another host, or of another state directory, are not a start's to
+// end: nobody has asked for it.
+func TestSweepSparesWhatIsNotOfItsStateDirectory(t *testing.T) {
+	run := newRunID(t)
+	// Below a process of that name they are orphans by all that is to be seen.
+	_, pid := shell(t, "systemd", "reaper", strings.Join(markersOf(run), " ")+" sh -c 'echo $$; exec sleep 600' & read x; kill $!")
+	id := lookup(t, pid)
+	report, err := orphans.Find(t.Context(), orphans.Options{Runs: t.TempDir(), RunID: run})
+	if err != nil || len(report.Processes) != 1 || !report.Processes[0].Condemned() {
+		t.Fatalf("it is no orphan: %+v, %v", report.Processes, err)
+	}
+	s := &supervisor{opts: Options{Runs: t.TempDir(), Config: config.Config{Orphans: config.OrphansKill}}}
+	if result := s.sweep(t.Context()); len(result.found)+len(result.killed)+len(result.failures) > 0 {
+		t.Errorf("the sweep has found %+v", result)
+	}
+	if alive, err := id.Alive(); !alive || err != nil {
+		t.Errorf("it was killed: %v", err)
 	}
 }
 

@@ -9,6 +9,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/snakepit-dev/snakepit/internal/rundir"
 	"github.com/snakepit-dev/snakepit/pkg/pool"
 )
 
@@ -69,7 +70,7 @@ type Log struct {
 // Open appends to the run's event file, which it makes with mode 0600. A nil
 // logger is fine.
 func Open(path, runID string, logger *slog.Logger, sinks ...Sink) (*Log, error) {
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
+	file, err := rundir.OpenFile(path, os.O_CREATE|os.O_APPEND|os.O_WRONLY, 0o600)
 	if err != nil {
 		return nil, fmt.Errorf("cannot open the event log: %w", err)
 	}

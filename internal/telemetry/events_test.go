@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"strings"
 	"sync"
+	"syscall"
 	"testing"
 	"time"
 
@@ -148,6 +149,27 @@ func TestCloseTellsOfFailedWrites(t *testing.T) {
 func TestOpenFails(t *testing.T) {
 	if _, err := Open(filepath.Join(t.TempDir(), "no", "dir"), "demo", nil); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("got %v", err)
+	}
+}
+
+// Somebody waits for the other end of a pipe for ever, and holds the run's lock.
+func TestOpenDoesNotWait(t *testing.T) {
+	path := filepath.Join(t.TempDir(), "events.jsonl")
+	if err := syscall.Mkfifo(path, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	opened := make(chan error, 1)
+	go func() {
+		_, err := Open(path, "demo", nil)
+		opened <- err
+	}()
+	select {
+	case err := <-opened:
+		if err == nil || !strings.Contains(err.Error(), "it is a named pipe") {
+			t.Errorf("it says %v", err)
+		}
+	case <-time.After(30 * time.Second):
+		t.Fatal("it hangs")
 	}
 }
 

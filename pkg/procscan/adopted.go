@@ -52,8 +52,10 @@ func (s Snapshot) NeedsTree() bool {
 //
 //   - systemd puts what it starts into a unit of its own, and starts nothing in
 //     a scope: "externally created processes" (systemd.scope(5)).
-//   - A container's small init starts its one program first and ends with it: who
-//     has an older sibling is not that program.
+//   - A container's small init starts one program, which it names in its own
+//     arguments, and ends with it. Who is not that program was adopted; where none
+//     of its children is seen to be, anybody may be. Age tells nothing: what became
+//     the init may have had children before.
 //   - The others give what they start a session of its own. So do workers, so
 //     only who leads none was adopted for sure.
 func (s Snapshot) mayHaveStarted(parent, p Process) string {
@@ -67,8 +69,8 @@ func (s Snapshot) mayHaveStarted(parent, p Process) string {
 			return "it is in the unit " + unit
 		}
 	case runsOneProgram(parent):
-		if !s.hasOlderSibling(p) {
-			return "no older child of that is to be seen"
+		if !s.hasMainBeside(parent, p) {
+			return "none of its other children is seen to be the program that it runs"
 		}
 	case p.SID == p.PID:
 		return "it leads a session of its own"
@@ -76,10 +78,31 @@ func (s Snapshot) mayHaveStarted(parent, p Process) string {
 	return ""
 }
 
-func (s Snapshot) hasOlderSibling(p Process) bool {
-	return slices.ContainsFunc(s.Processes, func(o Process) bool {
-		return o.PPID == p.PPID && o.Start < p.Start && !o.State.IsDead()
+// hasMainBeside finds the program that a container's init runs among the siblings
+// of p. A script's arguments begin with its interpreter.
+func (s Snapshot) hasMainBeside(init, p Process) bool {
+	return !endsLike(init.Args, p.Args) && slices.ContainsFunc(s.Processes, func(o Process) bool {
+		return o.PPID == p.PPID && o.PID != p.PID && !o.State.IsDead() && endsLike(init.Args, o.Args)
 	})
+}
+
+// endsLike says that a program, given as its arguments or behind an interpreter's,
+// is what an init's command line names behind its options.
+func endsLike(init, program []string) bool {
+	for _, args := range [][]string{program, program[min(1, len(program)):]} {
+		at := len(init) - len(args)
+		if len(args) > 0 && at > 0 && slices.Equal(init[at:], args) && onlyOptions(init[1:at]) {
+			return true
+		}
+	}
+	return false
+}
+
+func onlyOptions(before []string) bool {
+	if n := len(before); n > 0 && before[n-1] == "--" {
+		return true
+	}
+	return !slices.ContainsFunc(before, func(arg string) bool { return !strings.HasPrefix(arg, "-") })
 }
 
 // unitOf is the innermost unit of systemd that a control group is of; empty when

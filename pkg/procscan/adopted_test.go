@@ -22,7 +22,7 @@ func TestByParent(t *testing.T) {
 		cgroup    string
 		leads     bool // a session
 		contained bool
-		sibling   bool // the parent has an older child
+		sibling   string // the arguments of an older child of the parent
 	}
 	for name, tt := range map[string]struct {
 		parent string
@@ -46,12 +46,16 @@ func TestByParent(t *testing.T) {
 		"another init, in a session":    {"/sbin/init", 1, "/", place{cgroup: "/"}, ""},
 		"another init, of its own":      {"/sbin/init", 1, "/", place{cgroup: "/", leads: true}, "it leads a session of its own"},
 		"launchd, of its own":           {"/sbin/launchd", 1, "", place{leads: true}, "it leads a session of its own"},
-		"tini, its program":             {"/usr/bin/tini", 1, "/", place{cgroup: "/"}, "no older child"},
-		"tini, its program, setsid":     {"/usr/bin/tini", 1, "/", place{cgroup: "/", leads: true}, "no older child"},
-		"tini, adopted":                 {"/usr/bin/tini", 1, "/", place{cgroup: "/", leads: true, sibling: true}, ""},
-		"tini, not PID 1":               {"/usr/bin/tini", 900, "/", place{cgroup: "/", sibling: true}, "PID 900 (tini) lives"},
-		"dumb-init, its program":        {"dumb-init", 1, docker, place{cgroup: docker, leads: true}, "no older child"},
-		"docker-init, adopted":          {"/sbin/docker-init", 1, docker, place{cgroup: docker, leads: true, sibling: true}, ""},
+		"tini, its program":             {"/usr/bin/tini", 1, "/", place{cgroup: "/"}, "none of its other children"},
+		"tini, its program, setsid":     {"/usr/bin/tini", 1, "/", place{cgroup: "/", leads: true}, "none of its other children"},
+		"tini, had a child before exec": {"/usr/bin/tini -- python3", 1, "/", place{cgroup: "/", leads: true, sibling: "sleep 60"}, "none of its other children"},
+		"tini, its program beside it":   {"/usr/bin/tini -- python3", 1, "/", place{cgroup: "/", sibling: "python3"}, "none of its other children"},
+		"tini, some last word":          {"/usr/bin/tini -- mix run", 1, "/", place{cgroup: "/", sibling: "echo run"}, "none of its other children"},
+		"tini, adopted":                 {"/usr/bin/tini -- mix run", 1, "/", place{cgroup: "/", leads: true, sibling: "mix run"}, ""},
+		"tini, adopted, of a script":    {"/usr/bin/tini -g ./run.sh", 1, "/", place{cgroup: "/", leads: true, sibling: "/bin/sh ./run.sh"}, ""},
+		"tini, not PID 1":               {"/usr/bin/tini -- mix run", 900, "/", place{cgroup: "/", sibling: "mix run"}, "PID 900 (tini) lives"},
+		"dumb-init, its program":        {"dumb-init", 1, docker, place{cgroup: docker, leads: true}, "none of its other children"},
+		"docker-init, adopted":          {"/sbin/docker-init -- mix", 1, docker, place{cgroup: docker, leads: true, sibling: "mix"}, ""},
 		"shim, main process":            {"/usr/bin/containerd-shim-runc-v2", 900, "/system.slice/containerd.service", place{cgroup: docker, leads: true, contained: true}, "a container's"},
 		"shim, main without namespace":  {"/usr/bin/containerd-shim-runc-v2", 900, "/system.slice/containerd.service", place{cgroup: docker, leads: true}, "it leads a session of its own"},
 		"shim, adopted":                 {"/usr/bin/containerd-shim-runc-v2", 900, "/system.slice/containerd.service", place{cgroup: docker}, ""},
@@ -62,7 +66,7 @@ func TestByParent(t *testing.T) {
 		"systemd, other group, no unit": {"/usr/lib/systemd/systemd", 900, "/", place{cgroup: "/lxc/a", leads: true}, "not known of which unit"},
 	} {
 		t.Run(name, func(t *testing.T) {
-			parent := Process{ID: idOf(tt.pid), State: Sleeping, Args: []string{tt.parent}, Cgroup: tt.cgroup}
+			parent := Process{ID: idOf(tt.pid), State: Sleeping, Args: strings.Fields(tt.parent), Cgroup: tt.cgroup}
 			p := Process{
 				ID: idOf(1000), PPID: tt.pid, UID: 1000, State: Sleeping, Cgroup: tt.worker.cgroup, Contained: tt.worker.contained,
 				Marker: ParseMarker([]string{"python3", "grpc_server.py", RunIDFlag, "x"}, nil),
@@ -72,8 +76,8 @@ func TestByParent(t *testing.T) {
 				p.SID = p.PID
 			}
 			s := Snapshot{Processes: []Process{parent}}
-			if tt.worker.sibling {
-				s.Processes = append(s.Processes, Process{ID: idOf(990), PPID: tt.pid, State: Sleeping})
+			if tt.worker.sibling != "" {
+				s.Processes = append(s.Processes, Process{ID: idOf(990), PPID: tt.pid, State: Sleeping, Args: strings.Fields(tt.worker.sibling)})
 			}
 			younger := Process{ID: idOf(1010), PPID: tt.pid, State: Sleeping}
 			s.Processes = append(s.Processes, p, younger)

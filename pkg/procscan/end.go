@@ -36,6 +36,9 @@ type EndOptions struct {
 	Grace time.Duration
 	// KillWait is how long the kernel may take after KILL; zero means 5 s.
 	KillWait time.Duration
+	// Thorough has EndAll look three times in a row before it believes that nobody
+	// new is there, once it has met anybody.
+	Thorough bool
 }
 
 // Ended says what became of a target.

@@ -179,6 +179,15 @@ func environmentMarker(env []string) finding {
 	return f
 }
 
+// WithoutMarker leaves the marker out of an environment: for a process that is
+// started from within a run and is not to be taken for one of its members.
+func WithoutMarker(env []string) []string {
+	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
+		name, _, _ := strings.Cut(entry, "=")
+		return name == RunIDEnv || name == WorkerIDEnv || name == RunKeyEnv
+	})
+}
+
 // validID refuses what no host uses as the id of a run or a worker. A value that
 // begins with a dash is the next option of a command line without the value.
 func validID(id string) bool {

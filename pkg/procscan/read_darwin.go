@@ -32,6 +32,16 @@ func readEnv(_ context.Context, pid int) ([]string, error) {
 	return env, err
 }
 
+// readEnvState cannot tell an environment that is empty from one that begins with
+// an overwritten entry; both are believed.
+func readEnvState(_ context.Context, pid int) EnvState {
+	_, env, err := readProcArgs(pid)
+	if err != nil {
+		return EnvUnknown
+	}
+	return parseEnvState([]byte(strings.Join(env, "\x00")))
+}
+
 func readProcArgs(pid int) (args, env []string, err error) {
 	raw, err := unix.SysctlRaw("kern.procargs2", pid)
 	if err == unix.EINVAL {

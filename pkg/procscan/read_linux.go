@@ -46,6 +46,13 @@ func readArgs(_ context.Context, pid int) ([]string, error) {
 			args = strings.Split(strings.TrimSuffix(string(raw), "\x00"), "\x00")
 		}
 	})
+	if err == nil && args == nil {
+		if thread := livingThread(pid); thread != "" {
+			err = readProc(pid, thread+"cmdline", func(raw []byte) {
+				args = strings.Split(strings.TrimSuffix(string(raw), "\x00"), "\x00")
+			})
+		}
+	}
 	return args, err
 }
 
@@ -53,15 +60,56 @@ func readArgs(_ context.Context, pid int) ([]string, error) {
 // the marker's variable is nowhere in it.
 func readEnv(_ context.Context, pid int) ([]string, error) {
 	var env []string
-	err := readProc(pid, "environ", func(raw []byte) {
+	read := func(raw []byte) {
 		if len(raw) > 0 {
 			env = []string{}
 		}
 		if bytes.Contains(raw, []byte(RunIDEnv+"=")) {
 			env = strings.Split(string(raw), "\x00")
 		}
-	})
+	}
+	err := readProc(pid, "environ", read)
+	if env == nil && (err == nil || errors.Is(err, ErrGone)) {
+		if thread := livingThread(pid); thread != "" {
+			err = readProc(pid, thread+"environ", read)
+		}
+	}
 	return env, err
+}
+
+// livingThread is where the files of another thread are, "task/TID/", if the main
+// one has ended (pthread_exit(3)): a process whose main thread is a zombie shows
+// neither arguments nor environment itself, and lives.
+func livingThread(pid int) string {
+	if st, err := readStat(pid); err != nil || !st.headless {
+		return ""
+	}
+	tasks, _ := os.ReadDir(procPath(pid) + "/task")
+	for _, task := range tasks {
+		thread := "task/" + task.Name() + "/"
+		running := false
+		_ = readProc(pid, thread+"stat", func(line []byte) {
+			st, err := parseStat(line)
+			running = err == nil && !st.headless && !st.leaving && !st.state.IsDead()
+		})
+		if running {
+			return thread
+		}
+	}
+	return ""
+}
+
+// readEnvState says nothing of a process in the middle of execve(2), which has no
+// environment for an instant.
+func readEnvState(_ context.Context, pid int) EnvState {
+	state := EnvUnknown
+	if readProc(pid, livingThread(pid)+"environ", func(raw []byte) { state = parseEnvState(raw) }) != nil {
+		return EnvUnknown
+	}
+	if memory, ok := memoryOf(pid); state == EnvEmpty && (!ok || memory.envEnd == 0 || memory.envStart != memory.envEnd) {
+		return EnvUnknown
+	}
+	return state
 }
 
 func readStat(pid int) (stat, error) {
@@ -74,8 +122,9 @@ func readStat(pid int) (stat, error) {
 	return st, errors.Join(err, parseErr)
 }
 
-// readUID returns the owner of /proc/PID: the effective user of the process,
-// and root for one that forbids to be traced (proc_pid(5)).
+// readUID returns the owner of /proc/PID: the effective user of the process, even
+// if the files in there belong to root because it forbids to be traced
+// (proc_pid(5)).
 func readUID(pid int) (int, error) {
 	var st unix.Stat_t
 	if err := unix.Stat(procPath(pid), &st); err != nil {

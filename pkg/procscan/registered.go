@@ -12,6 +12,8 @@ import (
 // damaged or edited. So the process has to look like a worker whose supervisor
 // has died:
 //
+//   - its environment is overwritten or empty: one that is whole and holds no
+//     marker shows that it never was a worker;
 //   - it is of the user that the run's files belong to, and names no other run;
 //   - nothing else is said of it by the files of any run (Facts.Others);
 //   - it leads a session, as every worker is launched;
@@ -19,13 +21,13 @@ import (
 //   - its parent is one that takes what others have left.
 //
 // That the supervisor has died is for the caller to know. The snapshot needs the
-// ancestors of p and who is registered (Options.Also, Options.Ancestors).
+// ancestors of p, and who is registered as Options.Also.
 func RegisteredOnly(p Process, s Snapshot, f *Facts) (missing string) {
 	other, isOther := f.Others[p.ID]
 	switch {
 	case !f.registers(p.ID):
 		return "it is not in the registry of run " + f.RunID
-	case p.UID != f.Owner:
+	case p.UID != f.Owner && !f.keyed(p):
 		return fmt.Sprintf("it belongs to user id %d, not to the owner of run %s", p.UID, f.RunID)
 	case p.RunID != "" && p.RunID != f.RunID:
 		return "it names run " + p.RunID
@@ -33,7 +35,11 @@ func RegisteredOnly(p Process, s Snapshot, f *Facts) (missing string) {
 		return "it is " + other
 	case p.SID != p.PID:
 		return "it carries no marker and leads no session, as a worker does"
-	case f.Supervisor.IsZero():
+	case p.Environment == EnvWhole:
+		return "its environment is whole and holds no marker, so that it never was a worker"
+	case p.Environment == EnvUnknown:
+		return "it carries no marker, and its environment could not be read"
+	case !f.knowsSupervisor():
 		return "it carries no marker, and it is not known when its supervisor was started"
 	case p.Boot != f.Supervisor.Boot || p.Start < f.Supervisor.Start:
 		return fmt.Sprintf("it carries no marker and was started before its supervisor, PID %d", f.Supervisor.PID)

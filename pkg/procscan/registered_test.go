@@ -9,7 +9,7 @@ import (
 // the parent that is given, and the facts that condemn it.
 func hidden(parent Process, change func(*Process, *Facts)) (Process, Snapshot, *Facts) {
 	id := func(pid int, start uint64) ID { return ID{PID: pid, Start: start, Boot: "b"} }
-	p := Process{ID: id(100, 1000), PPID: parent.PID, PGID: 100, SID: 100, UID: 1000, State: Sleeping, Args: []string{"python3"}}
+	p := Process{ID: id(100, 1000), PPID: parent.PID, PGID: 100, SID: 100, UID: 1000, State: Sleeping, Args: []string{"python3"}, Environment: EnvOverwritten}
 	f := &Facts{
 		RunID: "x", Lock: LockFree, Owner: 1000, Key: "k", Supervisor: id(90, 1000),
 		Registered: []ID{p.ID, id(101, 1001)}, Others: map[ID]string{},
@@ -41,6 +41,12 @@ func TestRegisteredOnly(t *testing.T) {
 		"who has adopted a worker": {adopter, nil, ""},
 		"the same tick":            {first, func(p *Process, f *Facts) { f.Supervisor.Start = p.Start }, ""},
 		"it mentions its run":      {first, func(p *Process, _ *Facts) { p.RunID = "x" }, ""},
+		"empty environment":        {first, func(p *Process, _ *Facts) { p.Environment = EnvEmpty }, ""},
+		"its key, another user":    {first, func(p *Process, _ *Facts) { p.UID, p.Key = 0, "k" }, ""},
+
+		"whole environment":      {first, func(p *Process, _ *Facts) { p.Environment = EnvWhole }, "it never was a worker"},
+		"unreadable environment": {first, func(p *Process, _ *Facts) { p.Environment = EnvUnknown }, "its environment could not be read"},
+		"wrong key":              {first, func(p *Process, _ *Facts) { p.UID, p.Key = 0, "" }, "it belongs to user id 0"},
 
 		"a shell":               {shell, nil, "its parent PID 50 (tmux) is none that takes what others have left"},
 		"parent unseen":         {Process{ID: ID{PID: 51}}, nil, "its parent PID 51 cannot be seen"},
@@ -79,7 +85,7 @@ func TestJudgeRegistered(t *testing.T) {
 		t.Errorf("of a living run: %s, %q", verdict, evidence)
 	}
 	p, s, f = hidden(Process{ID: ID{PID: 1}}, nil)
-	if verdict, evidence := Judge(p, s, f); verdict != Orphan {
+	if verdict, evidence := Judge(p, s, f); verdict != Orphan || !strings.Contains(evidence[len(evidence)-1], "its environment is overwritten") {
 		t.Errorf("below init: %s, %q", verdict, evidence)
 	}
 	marked, _ := s.Find(101)

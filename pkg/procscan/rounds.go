@@ -14,6 +14,11 @@ import (
 // once; what still grows then grows faster than it can be killed.
 const maxRounds = 32
 
+// quietLooks is how many looks in a row have to find nobody new before a run of
+// which something was seen is believed to be gone. A member that forks and ends
+// every few milliseconds slips through most of them.
+const quietLooks = 3
+
 // EndRun ends every process that carries a condemning marker of the run, and
 // looks again until there is no new one: members that were born meanwhile are
 // ended too. All rounds together get one grace time. Processes for which
@@ -21,10 +26,12 @@ const maxRounds = 32
 //
 // It returns what became of each process, and those that live. Only no
 // survivors and no error mean that nothing of the run is left, as far as the
-// caller may see, and but for a process whose parent forked it and ended while
-// the last look was under way; a second call finds it. Two calls at once do
-// each other no harm.
+// caller may see, and but for a process that hops: whose parent forks it and ends,
+// faster than one look takes. Once anything of the run was seen, three looks in a
+// row have to miss it; where the first one already misses it, it is not found. Two
+// calls at once do each other no harm.
 func EndRun(ctx context.Context, runID string, except func(Process) bool, opts EndOptions) ([]Ended, []Process, error) {
+	opts.Thorough = true
 	var left []Process
 	find := func(ctx context.Context) ([]Target, error) {
 		snapshot, err := Scan(ctx, Options{ReadEnv: true})
@@ -45,12 +52,14 @@ func EndRun(ctx context.Context, runID string, except func(Process) bool, opts E
 	return ended, left, err
 }
 
-// NotOf excepts from EndRun whatever carries the run's id but not its key, or is
-// another user's: run ids can be chosen, and two users or two state directories
-// can have a run of the same name.
+// NotOf excepts from EndRun whatever carries the run's id but not its key: run ids
+// can be chosen, and two users or two state directories can have a run of the same
+// name. Who carries the key is of the run whatever user it has become, since
+// nobody has such a value by accident. Without a key, other users' processes are
+// excepted.
 func NotOf(key string) func(Process) bool {
 	uid := os.Geteuid()
-	return func(p Process) bool { return p.UID != uid || p.Key != key }
+	return func(p Process) bool { return p.Key != key || key == "" && p.UID != uid }
 }
 
 // EndGroup ends the living members of a process group whose leader was reaped
@@ -82,20 +91,28 @@ func EndGroup(ctx context.Context, leader ID, leaderEnded time.Time, opts EndOpt
 	return ended, err
 }
 
-// EndAll ends what find returns until it returns nothing new. All rounds together
-// get one grace time. What could not be ended is not tried again. find is called
+// EndAll ends what find returns until it returns nothing new; with opts.Thorough,
+// until it has done so three times in a row. All rounds together get one grace time. What could not be ended is not tried again. find is called
 // once more after the last round, even when the context has ended, since it
 // tells who is left.
 func EndAll(ctx context.Context, find func(context.Context) ([]Target, error), opts EndOptions) ([]Ended, error) {
 	deadline := time.Now().Add(opts.Grace)
 	met := map[ID]bool{}
 	var all []Ended
+	quiet := 0 // looks in a row without anybody new
 	for range maxRounds {
 		targets, err := find(context.WithoutCancel(ctx))
 		fresh := slices.DeleteFunc(targets, func(t Target) bool { return met[t.ID] })
-		if len(fresh) == 0 || ctx.Err() != nil {
+		if ctx.Err() != nil {
 			return all, errors.Join(err, ctx.Err())
 		}
+		if len(fresh) == 0 {
+			if quiet++; !opts.Thorough || len(met) == 0 || quiet == quietLooks {
+				return all, err
+			}
+			continue
+		}
+		quiet = 0
 		for _, t := range fresh {
 			met[t.ID] = true
 		}

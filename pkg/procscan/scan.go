@@ -44,7 +44,7 @@ func Scan(ctx context.Context, opts Options) (Snapshot, error) {
 	if err != nil {
 		return Snapshot{}, fmt.Errorf("cannot look: %w", err)
 	}
-	s := scanner{opts: opts, boot: boot, self: os.Getpid()}
+	s := scanner{opts: opts, boot: boot, self: os.Getpid(), uid: os.Geteuid()}
 
 	// The time goes into system calls, which do not hinder each other.
 	parts := make([]part, min(runtime.GOMAXPROCS(0), 8))
@@ -94,6 +94,7 @@ type scanner struct {
 	opts Options
 	boot string
 	self int
+	uid  int // effective user id of the caller
 }
 
 // part is what one goroutine has found.
@@ -101,6 +102,7 @@ type part struct {
 	processes  []Process
 	scanned    int
 	unreadable int
+	closed     []ID
 	errs       []error
 }
 
@@ -120,10 +122,17 @@ func (s scanner) scan(ctx context.Context, pids []int32, first, step int) part {
 			found.errs = append(found.errs, fmt.Errorf("cannot read process %d: %w", pids[i], err))
 			continue
 		}
+		shut := false
 		if unreadable {
 			found.unreadable++
+			if shut = s.own(int(pids[i])); shut {
+				if p, _, err = s.inspect(ctx, int(pids[i])); err != nil {
+					continue // it has ended
+				}
+				found.closed = append(found.closed, p.ID)
+			}
 		}
-		if s.opts.Tree || len(p.Signs) > 0 || slices.Contains(s.opts.Also, p.ID) {
+		if s.opts.Tree || shut || len(p.Signs) > 0 || slices.Contains(s.opts.Also, p.ID) {
 			found.processes = append(found.processes, p)
 		}
 	}
@@ -137,10 +146,22 @@ func (s scanner) merge(parts []part) (Snapshot, error) {
 		all.Processes = append(all.Processes, p.processes...)
 		all.Scanned += p.scanned
 		all.Unreadable += p.unreadable
+		all.Closed = append(all.Closed, p.closed...)
 		errs = append(errs, p.errs...)
 	}
 	sortByPID(all.Processes)
 	return all, errors.Join(errs...)
+}
+
+// own says that the process is of the caller's user, and more than a thread of the
+// kernel or one on its way out.
+func (s scanner) own(pid int) bool {
+	uid, err := readUID(pid)
+	if err != nil || uid != s.uid {
+		return false
+	}
+	st, err := readStat(pid)
+	return err == nil && !st.state.IsDead() && !st.kernel && (!st.leaving || st.headless)
 }
 
 // look reads as little as tells whether the process is of interest, and only
@@ -191,6 +212,9 @@ func (s scanner) inspect(ctx context.Context, pid int) (p Process, unreadable bo
 	}
 	if len(marker.Signs) > 0 || pid == 1 || isReaper(p) {
 		p.Cgroup, p.Contained = readPlace(pid)
+	}
+	if len(marker.Signs) == 0 && slices.Contains(s.opts.Also, p.ID) {
+		p.Environment = readEnvState(ctx, pid)
 	}
 	return p, unreadable, nil
 }

@@ -125,6 +125,45 @@ func TestSnapshot(t *testing.T) {
 	}
 }
 
+// Who lets nobody read it may be of the run unless it is older, or in a session
+// that is.
+func TestCouldBeOf(t *testing.T) {
+	proc := func(pid, ppid, sid int, start uint64) Process {
+		return Process{ID: ID{PID: pid, Start: start, Boot: "b"}, PPID: ppid, SID: sid}
+	}
+	s := Snapshot{Processes: []Process{
+		proc(1, 0, 1, 1), proc(10, 1, 10, 50), // a desktop
+		proc(20, 1, 20, 99),   // older than the supervisor
+		proc(21, 1, 21, 100),  // as old
+		proc(22, 10, 22, 200), // leads a session, whoever is its parent
+		proc(23, 10, 10, 200), // a browser
+		proc(24, 23, 10, 201), // and its child
+		proc(25, 1, 9, 200),   // of a session whose leader has gone
+		proc(26, 10, 0, 200),  // of an unknown session
+	}}
+	for _, p := range s.Processes[2:] {
+		s.Closed = append(s.Closed, p.ID)
+	}
+	numbers := func(ids []ID) (list []int) {
+		for _, id := range ids {
+			list = append(list, id.PID)
+		}
+		return list
+	}
+	for name, tt := range map[string]struct {
+		supervisor ID
+		want       []int
+	}{
+		"known":        {ID{PID: 5, Start: 100, Boot: "b"}, []int{21, 22, 25, 26}},
+		"unknown":      {ID{}, []int{20, 21, 22, 23, 24, 25, 26}},
+		"another boot": {ID{PID: 5, Start: 100, Boot: "a"}, nil},
+	} {
+		if diff := cmp.Diff(tt.want, numbers(s.CouldBeOf(tt.supervisor))); diff != "" {
+			t.Errorf("%s, -want +got:\n%s", name, diff)
+		}
+	}
+}
+
 func BenchmarkScan(b *testing.B) {
 	for name, opts := range map[string]Options{
 		"arguments":   {},

@@ -21,22 +21,29 @@ type Process struct {
 	// only of who shows a sign of a run or adopts others.
 	Cgroup    string
 	Contained bool
+	// Environment is looked at only of those whom Options.Also names and who show
+	// no sign of a run.
+	Environment EnvState
 	Marker
 }
 
 // Snapshot is one pass over the machine.
 type Snapshot struct {
 	// Processes are in the order of their PIDs: all with Options.Tree,
-	// otherwise those which show a sign of a run, condemned or not, and whom
-	// Options.Also and Options.Ancestors add.
+	// otherwise those which show a sign of a run, condemned or not, the Closed,
+	// and whom Options.Also and Options.Ancestors add.
 	Processes []Process
 	Scanned   int // how many processes were looked at
 	// Unreadable counts the processes of which nothing decided and something
 	// could not be read: other users' processes, usually. They may belong to a
 	// run or not.
 	Unreadable int
-	Boot       string
-	Self       int // PID of the process that scanned; never part of a run
+	// Closed are those of them that are the caller's own and let nobody read
+	// their memory all the same (prctl(2), PR_SET_DUMPABLE): unlike other users'
+	// processes, these can be of a run of the caller. They are kept in Processes.
+	Closed []ID
+	Boot   string
+	Self   int // PID of the process that scanned; never part of a run
 }
 
 // Run returns the living processes that carry a condemning marker of exactly
@@ -45,6 +52,29 @@ func (s Snapshot) Run(runID string) []Process {
 	return s.filter(func(p Process) bool {
 		return p.Condemns && p.RunID == runID && !p.State.IsDead() && p.PID != s.Self
 	})
+}
+
+// CouldBeOf returns those of the Closed that may be of the run of this supervisor:
+// they are not older, and not in a session that is, since who is of a run is in the
+// session of a worker or in one of its own. Of an unknown supervisor, anybody may
+// be. The snapshot needs the ancestors of the closed.
+func (s Snapshot) CouldBeOf(supervisor ID) []ID {
+	if supervisor.PID <= 0 {
+		return s.Closed
+	}
+	var suspects []ID
+	for _, id := range s.Closed {
+		p, found := s.Find(id.PID)
+		if !found || id.Boot != supervisor.Boot || id.Start < supervisor.Start {
+			continue
+		}
+		if !slices.ContainsFunc(s.Ancestors(id.PID), func(a Process) bool {
+			return p.SID != 0 && a.SID == p.SID && a.Start < supervisor.Start
+		}) {
+			suspects = append(suspects, id)
+		}
+	}
+	return suspects
 }
 
 // Group returns the living members of a process group. It needs Options.Tree.

@@ -42,6 +42,8 @@ type stat struct {
 	// The process has no memory, and so no arguments and no environment: a
 	// thread of the kernel, or one on its way out. Linux only.
 	kernel, leaving bool
+	// headless says that the main thread has ended and others run. Linux only.
+	headless bool
 	// memory is where arguments and environment lie; zero in the middle of
 	// execve(2), and for who may not trace the process. Linux only.
 	memory layout
@@ -97,7 +99,7 @@ func parseStat(line []byte) (stat, error) {
 	// A main thread that has ended is a zombie, but field 20 counts the others:
 	// with any of them, the process lives.
 	if st.state == Zombie && small(20) > 1 {
-		st.state = Sleeping
+		st.state, st.headless = Sleeping, true
 	}
 	if err != nil {
 		return stat{}, fmt.Errorf("%w: %w", errStat, err)

@@ -39,7 +39,7 @@ func TestParseStat(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := base
-			want.state = tt.want
+			want.state, want.headless = tt.want, name == "main thread ended"
 			if diff := cmp.Diff(want, got, cmp.AllowUnexported(stat{}, layout{})); diff != "" {
 				t.Errorf("-want +got:\n%s", diff)
 			}

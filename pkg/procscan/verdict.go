@@ -34,13 +34,27 @@ type Facts struct {
 	Supervisor ID   // as it was recorded; zero when nothing was
 	Registered []ID // the workers' processes in the registry of the run
 	// Owner is the user id that the run's files belong to. Processes of others
-	// that name the run are of a run of theirs.
+	// that name the run are of a run of theirs, unless they are proven to be of
+	// this one: a worker can give up its privileges.
 	Owner int
 	// Key is the run's own random value; empty when it is not known.
 	Key string
 	// Others are processes that the files of runs name as something else than a
 	// worker of this run, and what that is: "the guard of run b".
 	Others map[ID]string
+}
+
+// knowsSupervisor says that one was recorded, whole or not.
+func (f *Facts) knowsSupervisor() bool { return f.Supervisor.PID > 0 }
+
+// keyed says that the process carries the run's own random value, which nobody
+// has by accident: it is of the run, whatever user it has become.
+func (f *Facts) keyed(p Process) bool { return f.Key != "" && p.Key == f.Key }
+
+// Proves says that the process is of the run whatever its user is: by the run's
+// key, or by the registry together with the marker.
+func (f *Facts) Proves(p Process) bool {
+	return f != nil && p.Condemns && p.RunID == f.RunID && (f.keyed(p) || f.registers(p.ID))
 }
 
 func (f *Facts) registers(id ID) bool { return f != nil && slices.Contains(f.Registered, id) }
@@ -72,7 +86,7 @@ func Judge(p Process, s Snapshot, f *Facts) (Verdict, []string) {
 			return Foreign, append(evidence, other)
 		}
 	}
-	if f != nil && !registered && p.UID != f.Owner {
+	if f != nil && !registered && p.UID != f.Owner && !f.Proves(p) {
 		return Foreign, append(evidence, fmt.Sprintf("it belongs to user id %d, not to the owner of this run %s, user id %d", p.UID, f.RunID, f.Owner))
 	}
 	j := judge{p: p, s: s, f: f, runID: p.RunID}
@@ -89,7 +103,7 @@ func (f *Facts) contradicts(p Process, registered bool) string {
 	switch {
 	case registered && p.Condemns && p.RunID != f.RunID:
 		return "it carries the marker of run " + p.RunID
-	case registered && p.UID != f.Owner:
+	case registered && p.UID != f.Owner && !f.Proves(p):
 		return fmt.Sprintf("it belongs to user id %d, not to the owner of run %s", p.UID, f.RunID)
 	case f.Key != "" && p.Key != f.Key && !(registered && p.Key == ""):
 		return "it is of another run of the same name: its " + RunKeyEnv + " is not that of run " + f.RunID
@@ -111,19 +125,19 @@ func (j judge) verdict(registered bool) (Verdict, string) {
 	}
 	supervisor, lives := j.supervisor()
 	switch {
-	case j.f.Lock == LockHeld && !lives && !j.f.Supervisor.IsZero():
+	case j.f.Lock == LockHeld && !lives && j.f.knowsSupervisor():
 		return Foreign, fmt.Sprintf("the lock of run %s is held, but not by its supervisor, PID %d: somebody cleans up, or it is in another PID namespace",
 			j.f.RunID, j.f.Supervisor.PID)
 	case j.f.Lock == LockHeld:
 		return j.inLivingRun(fmt.Sprintf("the lock of run %s is held", j.f.RunID), supervisor)
 	case lives: // whatever became of the lock's file
 		return j.inLivingRun(fmt.Sprintf("the supervisor of run %s, PID %d, lives", j.f.RunID, supervisor.PID), supervisor)
-	case j.f.Lock == LockUnknown && j.f.Supervisor.IsZero() && !registered:
+	case j.f.Lock == LockUnknown && !j.f.knowsSupervisor() && !registered:
 		return j.byParent()
-	case j.f.Lock == LockUnknown && j.f.Supervisor.IsZero():
+	case j.f.Lock == LockUnknown && !j.f.knowsSupervisor():
 		return Foreign, fmt.Sprintf("run %s has neither a lock nor a recorded supervisor: nothing proves that it is dead", j.f.RunID)
 	}
-	if !registered {
+	if !registered || !j.f.knowsSupervisor() {
 		if neighbour := j.neighbour(); neighbour != "" {
 			return Foreign, neighbour
 		}
@@ -132,6 +146,7 @@ func (j judge) verdict(registered bool) (Verdict, string) {
 		if missing := RegisteredOnly(j.p, j.s, j.f); missing != "" {
 			return Foreign, missing
 		}
+		return Orphan, fmt.Sprintf("its environment is %s, as a program leaves it that changes its title, so the registry is believed; %s", j.p.Environment, j.death())
 	}
 	return Orphan, j.death()
 }
@@ -173,7 +188,7 @@ func (j judge) inLivingRun(alive string, supervisor ID) (Verdict, string) {
 			return Managed, fmt.Sprintf("%s, and it descends from the supervisor, PID %d", alive, a.PID)
 		}
 	}
-	if supervisor.IsZero() {
+	if supervisor.PID <= 0 {
 		return Foreign, alive + ", and it is not known who its supervisor is"
 	}
 	if neighbour := j.neighbour(); neighbour != "" {
@@ -197,14 +212,21 @@ func (j judge) top() (top, parent Process, found bool) {
 }
 
 // neighbour says why a process may belong to another, living run of the same
-// name; it is empty when nothing speaks for that.
+// name, or to a supervisor that lost its record; it is empty when nothing speaks
+// for that. Where no supervisor was recorded, only a known init or reaper has
+// adopted for sure: any other parent may be the host itself.
 func (j judge) neighbour() string {
 	top, parent, found := j.top()
 	switch {
 	case !found && top.PPID == 0:
 		return "its parent is in another PID namespace: nothing proves that its host is dead"
-	case !found || parent.PID == 1 || isReaper(parent) || j.hasAdopted(parent):
+	case !found || parent.PID == 1 && isInit(parent) || isReaper(parent):
 		return ""
+	case j.f.knowsSupervisor() && (parent.PID == 1 || j.hasAdopted(parent)):
+		return ""
+	case parent.PID == 1:
+		return fmt.Sprintf("its parent is PID 1 (%s), which is no init that is known and may be the host itself: no supervisor of run %s was recorded",
+			nameOf(parent), j.f.RunID)
 	}
 	return fmt.Sprintf("its parent PID %d (%s) lives and is not of this run %s: it may belong to another run of that name",
 		parent.PID, nameOf(parent), j.f.RunID)

@@ -15,7 +15,7 @@ func recorded(first string) Snapshot {
 	proc := func(pid, ppid, pgid int, name string, m Marker) Process {
 		return Process{
 			ID: ID{PID: pid, Start: uint64(pid), Boot: "b"}, PPID: ppid, PGID: pgid, UID: 1000, State: Sleeping,
-			Args: []string{name}, Cgroup: "/user.slice/user-1000.slice/session-3.scope", Marker: m,
+			Args: strings.Fields(name), Cgroup: "/user.slice/user-1000.slice/session-3.scope", Marker: m,
 		}
 	}
 	mentions := ParseMarker([]string{"grep", "--", RunIDFlag, "x"}, nil)
@@ -49,6 +49,7 @@ func recorded(first string) Snapshot {
 	list[21-1].State, list[21-1].Args = Zombie, nil // 61
 	list[22-1].UID = 65534                          // 62
 	list[20-1].SID = 60                             // 60
+	list[20-1].Environment = EnvOverwritten
 	return Snapshot{Processes: list, Boot: "b"}
 }
 
@@ -86,8 +87,8 @@ func TestJudge(t *testing.T) {
 		"child of a live host's":       {"systemd", 12, nil, Foreign, "it descends from PID 11 of the same run, whose parent PID 10 (beam.smp) lives"},
 		"re-parented to init":          {"/sbin/init", 20, nil, Orphan, "its parent is PID 1 (init)"},
 		"child of a re-parented":       {"/sbin/init", 21, nil, Orphan, "descends from PID 20"},
-		"container with tini":          {"/usr/bin/tini", 20, nil, Orphan, "PID 1 (tini)"},
-		"container with docker-init":   {"/sbin/docker-init", 20, nil, Orphan, "PID 1 (docker-init)"},
+		"container with tini":          {"/usr/bin/tini -g -- /usr/lib/erlang/bin/beam.smp", 20, nil, Orphan, "PID 1 (tini)"},
+		"container with docker-init":   {"/sbin/docker-init -- /usr/lib/erlang/bin/beam.smp", 20, nil, Orphan, "PID 1 (docker-init)"},
 		"container, PID 1 is the host": {"beam.smp", 20, nil, Foreign, unproven},
 		"container, PID 1 is hidden":   {"", 20, nil, Foreign, unproven},
 		"under systemd --user":         {"systemd", 31, nil, Orphan, "PID 30 (systemd)"},
@@ -99,6 +100,11 @@ func TestJudge(t *testing.T) {
 
 		"free lock":                             {"beam.smp", 20, facts(LockFree, 99), Orphan, "the lock of run x is free: its supervisor, PID 99, has ended"},
 		"free lock, nothing recorded":           {"systemd", 20, facts(LockFree, 0), Orphan, "its supervisor has ended"},
+		"free lock, nothing recorded, host":     {"beam.smp", 20, facts(LockFree, 0), Foreign, "PID 1 (beam.smp), which is no init that is known"},
+		"free lock, nobody recorded, its host":  {"systemd", 11, facts(LockFree, 0, 11), Foreign, "its parent PID 10 (beam.smp) lives"},
+		"free lock, nobody recorded, siblings":  {"systemd", 65, facts(LockFree, 0, 63, 65), Foreign, "PID 64 (some-reaper) lives"},
+		"free lock, nobody recorded, adopted":   {"systemd", 20, facts(LockFree, 0, 20), Orphan, "the lock"},
+		"free lock, registered, another user's": {"beam.smp", 62, facts(LockFree, 99, 62), Orphan, "the lock"},
 		"free lock, child of an orphan":         {"systemd", 21, facts(LockFree, 99), Orphan, "the lock"},
 		"free lock, under a reaper":             {"systemd", 31, facts(LockFree, 99), Orphan, "the lock"},
 		"free lock, grep":                       {"systemd", 40, facts(LockFree, 99), Foreign, "an argument alone"},
@@ -137,6 +143,36 @@ func TestJudge(t *testing.T) {
 				t.Errorf("%s, %q; want %s with %q", verdict, evidence, tt.want, tt.why)
 			}
 		})
+	}
+}
+
+// The key tells whose a process is, whatever user it has become: a worker can
+// give up its privileges.
+func TestJudgeOfAnotherUser(t *testing.T) {
+	for name, tt := range map[string]struct {
+		key, has   string
+		registered bool
+		want       Verdict
+	}{
+		"the key":                    {"k", "k", false, Orphan},
+		"the key, registered":        {"k", "k", true, Orphan},
+		"no key":                     {"k", "", false, Foreign},
+		"another key":                {"k", "l", false, Foreign},
+		"another key, registered":    {"k", "l", true, Foreign},
+		"none is known":              {"", "k", false, Foreign},
+		"none is known, registered":  {"", "", true, Orphan},
+		"none is to be seen, listed": {"k", "", true, Orphan},
+	} {
+		s := recorded("beam.smp")
+		p, _ := s.Find(62)
+		p.Key = tt.has
+		f := &Facts{RunID: "x", Lock: LockFree, Owner: 1000, Key: tt.key, Supervisor: idOf(99)}
+		if tt.registered {
+			f.Registered = []ID{p.ID}
+		}
+		if verdict, evidence := Judge(p, s, f); verdict != tt.want {
+			t.Errorf("%s: %s, %q; want %s", name, verdict, evidence, tt.want)
+		}
 	}
 }
 

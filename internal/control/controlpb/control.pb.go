@@ -628,6 +628,7 @@ type StopSummary struct {
 	Survivors     []*Survivor            `protobuf:"bytes,1,rep,name=survivors,proto3" json:"survivors,omitempty"`
 	Guard         *Cleanup               `protobuf:"bytes,2,opt,name=guard,proto3" json:"guard,omitempty"` // absent when no guard answered
 	Errors        []string               `protobuf:"bytes,3,rep,name=errors,proto3" json:"errors,omitempty"`
+	Notes         []string               `protobuf:"bytes,4,rep,name=notes,proto3" json:"notes,omitempty"` // what was unusual, and did no harm
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -679,6 +680,13 @@ func (x *StopSummary) GetGuard() *Cleanup {
 func (x *StopSummary) GetErrors() []string {
 	if x != nil {
 		return x.Errors
+	}
+	return nil
+}
+
+func (x *StopSummary) GetNotes() []string {
+	if x != nil {
+		return x.Notes
 	}
 	return nil
 }
@@ -1801,11 +1809,12 @@ const file_internal_control_control_proto_rawDesc = "" +
 	"\x06signal\x18\x04 \x01(\tR\x06signal\x12-\n" +
 	"\x04took\x18\x05 \x01(\v2\x19.google.protobuf.DurationR\x04took\x12\x14\n" +
 	"\x05error\x18\x06 \x01(\tR\x05error\x12;\n" +
-	"\tsurvivors\x18\a \x03(\v2\x1d.snakepit.control.v1.SurvivorR\tsurvivors\"\x96\x01\n" +
+	"\tsurvivors\x18\a \x03(\v2\x1d.snakepit.control.v1.SurvivorR\tsurvivors\"\xac\x01\n" +
 	"\vStopSummary\x12;\n" +
 	"\tsurvivors\x18\x01 \x03(\v2\x1d.snakepit.control.v1.SurvivorR\tsurvivors\x122\n" +
 	"\x05guard\x18\x02 \x01(\v2\x1c.snakepit.control.v1.CleanupR\x05guard\x12\x16\n" +
-	"\x06errors\x18\x03 \x03(\tR\x06errors\"0\n" +
+	"\x06errors\x18\x03 \x03(\tR\x06errors\x12\x14\n" +
+	"\x05notes\x18\x04 \x03(\tR\x05notes\"0\n" +
 	"\bSurvivor\x12\x10\n" +
 	"\x03pid\x18\x01 \x01(\x05R\x03pid\x12\x12\n" +
 	"\x04what\x18\x02 \x01(\tR\x04what\"m\n" +
