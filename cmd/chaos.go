@@ -128,7 +128,7 @@ func (o *chaosOptions) run(ctx context.Context, args []string) error {
 		return err
 	}
 	scenarios, _ := chaos.Select(args)
-	options, err := o.prepare(ctx)
+	options, err := o.prepare(ctx, scenarios)
 	if err != nil {
 		return err
 	}
@@ -173,7 +173,7 @@ func (o *chaosOptions) checkFlags() error {
 
 // prepare checks the pool as start does, and makes its Python environment if there
 // is none: that is no part of what is measured.
-func (o *chaosOptions) prepare(ctx context.Context) (chaos.Options, error) {
+func (o *chaosOptions) prepare(ctx context.Context, scenarios []chaos.Scenario) (chaos.Options, error) {
 	given := map[string]string{}
 	if o.workersSet || o.file == "" && o.env.Getenv("SNAKEPIT_CONFIG") == "" && o.env.Getenv("SNAKEPIT_WORKERS") == "" {
 		given["workers"] = strconv.Itoa(o.workers)
@@ -188,6 +188,12 @@ func (o *chaosOptions) prepare(ctx context.Context) (chaos.Options, error) {
 	if err != nil {
 		return chaos.Options{}, err
 	}
+	pool := o.pool(handoff.Config, given)
+	if !handoff.Config.NeedsPython() && slices.ContainsFunc(scenarios, func(s chaos.Scenario) bool { return s.Brings != "" }) {
+		if _, err := start.findPython(ctx, handoff.Config); err != nil {
+			pool.NoPython = err.Error()
+		}
+	}
 	program, err := os.Executable()
 	if err != nil {
 		return chaos.Options{}, fmt.Errorf("cannot find this program: %w", err)
@@ -200,14 +206,17 @@ func (o *chaosOptions) prepare(ctx context.Context) (chaos.Options, error) {
 		o.seed = uint64(rand.Uint32())
 	}
 	return chaos.Options{
-		Program: program, Env: os.Environ(), WorkDir: dir, Pool: o.pool(handoff.Config, given),
+		Program: program, Env: os.Environ(), WorkDir: dir, Pool: pool,
 		Seed: o.seed, Rounds: o.iterations, Duration: o.duration, Timeout: o.timeout, KeepGoing: o.keepGoing,
 	}, nil
 }
 
 // pool is what the scenarios have to know of the pool.
 func (o *chaosOptions) pool(c config.Config, given map[string]string) chaos.Pool {
-	p := chaos.Pool{Guard: c.EmergencyCleanup, LeavesResources: c.ResourceCleanup == config.ResourcesOff}
+	p := chaos.Pool{
+		Guard: c.EmergencyCleanup, LeavesResources: c.ResourceCleanup == config.ResourcesOff,
+		NoHealth: c.HealthInterval == 0, NoRestarts: c.MaxRestarts == 0,
+	}
 	if o.file != "" {
 		p.Flags = append(p.Flags, "--config", o.file)
 	}
@@ -223,6 +232,8 @@ func (o *chaosOptions) pool(c config.Config, given map[string]string) chaos.Pool
 	for _, pool := range c.Pools {
 		p.Workers += pool.Workers
 		p.FixedPorts = p.FixedPorts || pool.BasePort != 0
+		p.Foreign = p.Foreign || len(pool.Command) > 0
+		p.NoHealth = p.NoHealth || len(pool.Command) > 0 && pool.Ready != config.ReadyHealth
 	}
 	return p
 }

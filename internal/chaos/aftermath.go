@@ -16,8 +16,8 @@ import (
 
 // allGone waits until nothing of the first run is alive but its own processes,
 // which allOver is about.
-func allGone(limit time.Duration) step {
-	return func(ctx context.Context, s *stage) error { return s.awaitGone(ctx, s.first(), limit) }
+func allGone(most limit) step {
+	return func(ctx context.Context, s *stage) error { return s.awaitGone(ctx, s.first(), most(s.first())) }
 }
 
 // awaitGone follows those that are known to their end, and then looks for others:
@@ -74,8 +74,8 @@ func (s *stage) awaitGone(ctx context.Context, r *run, limit time.Duration) erro
 
 // allOver waits for the end of supervisor and guard, and looks at what the first
 // run leaves.
-func allOver(limit time.Duration) step {
-	return func(ctx context.Context, s *stage) error { return s.awaitOver(ctx, s.first(), limit) }
+func allOver(most limit) step {
+	return func(ctx context.Context, s *stage) error { return s.awaitOver(ctx, s.first(), most(s.first())) }
 }
 
 func (s *stage) awaitOver(ctx context.Context, r *run, limit time.Duration) error {
@@ -193,7 +193,7 @@ func idFreeAgain(ctx context.Context, s *stage) error {
 		return nil // the files of the first run still say why
 	}
 	again := s.newRunAs(s.first().id)
-	again.flags = s.first().flags
+	again.flags, again.brought = s.first().flags, s.first().brought
 	return s.aside("run id free again", func() error {
 		if err := s.startRun(ctx, again); err != nil {
 			return err
@@ -201,7 +201,7 @@ func idFreeAgain(ctx context.Context, s *stage) error {
 		if err := s.stopRun(ctx, again); err != nil {
 			return err
 		}
-		return s.awaitGone(ctx, again, again.grace()+stopMargin)
+		return s.awaitGone(ctx, again, afterStop(again))
 	})
 }
 

@@ -56,7 +56,7 @@ func diskScenario(name string, d disk, needs func(Options) string, first ...step
 		steps: append(first,
 			func(_ context.Context, s *stage) error { s.disk = d; return nil },
 			start, spoilDisk, crashOne, pause(time.Second), othersUntouched, nobodyUnregistered, startRefused,
-			mendDisk, restartOne, spoilDisk, stopSomehow, allGone(stopMargin), allOver(stopMargin), recordReadable,
+			mendDisk, restartOne, spoilDisk, stopSomehow, allGone(afterStop), allOver(afterStop), recordReadable,
 			mendDisk, idFreeAgain,
 		),
 	}

@@ -19,7 +19,7 @@ func guardSuite() []Scenario {
 			needs:   needsGuard,
 			steps: []step{
 				start, pause(500 * time.Millisecond), killGuard, anotherGuard, everybodyUntouched,
-				freezeOne, killSupervisor, allGone(sweptLimit), allOver(sweptLimit), died.told, nothingOnDisk,
+				freezeOne, killSupervisor, allGone(afterSweep), allOver(afterSweep), died.told, nothingOnDisk,
 			},
 		},
 		{
@@ -28,7 +28,7 @@ func guardSuite() []Scenario {
 			Fault:   "supervisor and guard get SIGKILL in the same instant, up to 1 s after that",
 			needs:   needsGuard,
 			steps: []step{
-				start, pause(time.Second), killBoth, allGone(diedLimit), allOver(diedLimit), nothingClaimed, idFreeAgain,
+				start, pause(time.Second), killBoth, allGone(afterDeath), allOver(afterDeath), nothingClaimed, idFreeAgain,
 			},
 		},
 		{
@@ -38,7 +38,7 @@ func guardSuite() []Scenario {
 			needs:   needsGuard,
 			steps: []step{
 				start, freezeOne, freezeSupervisor, pause(time.Second), everybodyUntouchedWhileFrozen,
-				killSupervisor, allGone(sweptLimit), allOver(sweptLimit), died.told, nothingOnDisk,
+				killSupervisor, allGone(afterSweep), allOver(afterSweep), died.told, nothingOnDisk,
 			},
 		},
 		{
@@ -46,7 +46,7 @@ func guardSuite() []Scenario {
 			Assumes: "a run was started and stopped, to learn how long that takes here",
 			Fault:   "the supervisor gets SIGKILL at a random moment between its own start and the last worker's readiness",
 			steps: []step{
-				start, stopToStartAgain, killWhileStarting, allGone(sweptLimit), allOver(sweptLimit), idFreeAgain,
+				start, stopToStartAgain, killWhileStarting, allGone(afterSweep), allOver(afterSweep), idFreeAgain,
 			},
 		},
 		diskFull(),

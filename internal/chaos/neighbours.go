@@ -22,7 +22,7 @@ func neighboursSuite() []Scenario {
 			needs:   needsAll(needsGuard, needsFreePorts),
 			steps: []step{
 				start, startNeighbour(unrelated), pause(time.Second), killSupervisor,
-				allGone(diedLimit), allOver(sweptLimit), died.told, nothingOnDisk,
+				allGone(afterDeath), allOver(afterSweep), died.told, nothingOnDisk,
 				neighbourUntouched, stopNeighbour,
 			},
 		},
@@ -33,7 +33,7 @@ func neighboursSuite() []Scenario {
 			needs:   needsAll(needsGuard, needsFreePorts),
 			steps: []step{
 				start, startNeighbour(alike), pause(500 * time.Millisecond), freezeOne, killBoth, onlyHurtLeft,
-				orphansKilled, allGone(sweptLimit + time.Minute), allOver(sweptLimit + time.Minute), nothingOnDisk,
+				orphansKilled, allGone(afterKill), allOver(afterKill), nothingOnDisk,
 				neighbourUntouched, stopNeighbour,
 			},
 		},
@@ -44,7 +44,7 @@ func neighboursSuite() []Scenario {
 			needs:   needsGuard,
 			steps: []step{
 				start, pause(500 * time.Millisecond), freezeOne, killBoth, onlyHurtLeft, recyclePID,
-				sweptOrKilled, allGone(sweptLimit + time.Minute), nothingOnDisk,
+				sweptOrKilled, allGone(afterKill), nothingOnDisk,
 			},
 		},
 	}
@@ -89,10 +89,10 @@ func stopNeighbour(ctx context.Context, s *stage) error {
 		if err := s.stopRun(ctx, n); err != nil {
 			return err
 		}
-		if err := s.awaitGone(ctx, n, n.grace()+stopMargin); err != nil {
+		if err := s.awaitGone(ctx, n, afterStop(n)); err != nil {
 			return err
 		}
-		if err := s.awaitOver(ctx, n, n.grace()+stopMargin); err != nil {
+		if err := s.awaitOver(ctx, n, afterStop(n)); err != nil {
 			return err
 		}
 		s.checkEnd(n, ending{how: "stopped", nobody: true}, nil)
@@ -106,7 +106,8 @@ func onlyHurtLeft(ctx context.Context, s *stage) error {
 	r, hurt := s.first(), pidsOf(s.hurt)
 	var left []int
 	var failed error
-	only := await(ctx, diedLimit, func() bool {
+	most := afterDeath(r)
+	only := await(ctx, most, func() bool {
 		var mine []process
 		mine, failed = r.processes()
 		left = pidsOf(mine)
@@ -116,7 +117,7 @@ func onlyHurtLeft(ctx context.Context, s *stage) error {
 		return failed
 	}
 	took := time.Since(s.faultAt)
-	s.check(Check{Name: "only those that cannot end", Passed: only, Took: took, Limit: diedLimit, Detail: fmt.Sprintf("alive: PID %v, wanted %v, after %v, limit %v", left, hurt, round(took), diedLimit)})
+	s.check(Check{Name: "only those that cannot end", Passed: only, Took: took, Limit: most, Detail: fmt.Sprintf("alive: PID %v, wanted %v, after %v, limit %v", left, hurt, round(took), most)})
 	return nil
 }
 

@@ -45,12 +45,22 @@ func (s *stage) baseEnv() []string {
 	})
 }
 
+// isPoolSetting tells a variable that would say something of a pool of ours.
+func isPoolSetting(entry string) bool {
+	name, _, _ := strings.Cut(entry, "=")
+	return strings.HasPrefix(name, "SNAKEPIT_") && name != "SNAKEPIT_PYTHON" && !strings.HasPrefix(name, "SNAKEPIT_TEST_")
+}
+
 // command is a command line about the run, not started yet.
 func (r *run) command(ctx context.Context, words ...string) *exec.Cmd {
 	cmd := exec.CommandContext(ctx, r.stage.opts.Program, words...)
 	cmd.Args[0] = "snakepit"
 	cmd.Dir = r.stage.opts.WorkDir
-	cmd.Env = append(r.stage.baseEnv(),
+	env := r.stage.baseEnv()
+	if r.brought {
+		env = slices.DeleteFunc(env, isPoolSetting)
+	}
+	cmd.Env = append(env,
 		"XDG_STATE_HOME="+r.stage.stateHome(), "XDG_RUNTIME_DIR="+r.stage.dir+"/r", "NO_COLOR=1",
 	)
 	if words[0] == "start" {

@@ -14,6 +14,9 @@ type run struct {
 	id    string
 	token string   // in the environment of all its processes
 	flags []string // of its start
+	// brought says that it runs an adapter of ours: what the environment says of the
+	// pool under test is not for it.
+	brought bool
 
 	record     recordFile // as it was when the run was last looked at
 	supervisor process
@@ -42,11 +45,14 @@ func (s *stage) newRunAs(id string) *run {
 		seen: map[ident]process{}, sockets: map[int]map[string]bool{},
 	}
 	s.runs = append(s.runs, r)
+	if s.current == nil {
+		s.current = r
+	}
 	return r
 }
 
 // first is the run that the fault is for.
-func (s *stage) first() *run { return s.runs[0] }
+func (s *stage) first() *run { return s.current }
 
 func (s *stage) stateHome() string { return filepath.Join(s.dir, "s") }
 

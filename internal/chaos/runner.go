@@ -35,6 +35,10 @@ type Pool struct {
 	Guard           string // what its guard does: kill, report or off
 	FixedPorts      bool   // it has a base_port
 	LeavesResources bool   // nobody waits for the port of a process that has ended
+	Foreign         bool   // some of its workers are other programs than ours
+	NoHealth        bool   // of a worker, nothing tells that it hangs
+	NoRestarts      bool   // a worker is given up at its first crash
+	NoPython        string // why an adapter cannot be run; empty: it can
 }
 
 // Watcher is told what happens, from one goroutine.

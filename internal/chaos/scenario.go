@@ -38,7 +38,7 @@ func Suites() []string {
 
 // Scenarios are all there are, suite by suite.
 func Scenarios() []Scenario {
-	return slices.Concat(shutdownSuite(), guardSuite(), neighboursSuite())
+	return slices.Concat(shutdownSuite(), workersSuite(), guardSuite(), neighboursSuite())
 }
 
 // Select returns the scenarios that the names mean, of suites and of scenarios,

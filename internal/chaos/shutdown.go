@@ -16,7 +16,7 @@ func shutdownSuite() []Scenario {
 			Assumes: "a supervisor, a guard, and every worker takes connections",
 			Fault:   "none: the run is stopped, up to 0.5 s after it was ready",
 			steps: []step{
-				start, pause(500 * time.Millisecond), stop, allGone(stopMargin), allOver(stopMargin),
+				start, pause(500 * time.Millisecond), stop, allGone(afterStop), allOver(afterStop),
 				ending{how: "stopped", nobody: true}.told, nothingOnDisk,
 			},
 		},
@@ -26,7 +26,7 @@ func shutdownSuite() []Scenario {
 			Fault:   "the supervisor gets SIGKILL, up to 0.3 s after it has begun to stop",
 			needs:   needsGuard,
 			steps: []step{
-				start, freezeOne, killWhileStopping, allGone(sweptLimit), allOver(sweptLimit), died.told, nothingOnDisk, idFreeAgain,
+				start, freezeOne, killWhileStopping, allGone(afterSweep), allOver(afterSweep), died.told, nothingOnDisk, idFreeAgain,
 			},
 		},
 		{
@@ -36,7 +36,7 @@ func shutdownSuite() []Scenario {
 			needs:   needsWait,
 			steps: []step{
 				start, stopOne, squat, restartMeetsSquatter, pause(time.Second), squatterStays, leavePort,
-				othersUntouched, stop, allGone(stopMargin), allOver(stopMargin), ending{how: "stopped", nobody: true}.told, nothingOnDisk,
+				othersUntouched, stop, allGone(afterStop), allOver(afterStop), ending{how: "stopped", nobody: true}.told, nothingOnDisk,
 			},
 		},
 		{
@@ -45,7 +45,7 @@ func shutdownSuite() []Scenario {
 			Fault:   "the supervisor gets SIGKILL, up to 1 s after that",
 			needs:   needsGuard,
 			steps: []step{
-				start, pause(time.Second), killSupervisor, allGone(diedLimit), allOver(sweptLimit), died.told, nothingOnDisk, idFreeAgain,
+				start, pause(time.Second), killSupervisor, allGone(afterDeath), allOver(afterSweep), died.told, nothingOnDisk, idFreeAgain,
 			},
 		},
 	}

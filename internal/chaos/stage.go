@@ -25,12 +25,14 @@ type stage struct {
 	token    string // in the environment of every process of its runs
 	decoys   []*decoy
 	runs     []*run
+	current  *run           // that the fault is for
 	undo     []func() error // what else has to be taken back at the end, last one first
 
 	faultAt time.Time     // of the last fault
 	hurt    []process     // those that the fault left unable to end by themselves
 	target  worker        // the worker that the fault is for
 	before  []process     // those that the fault is not for
+	given   []string      // workers that were given up
 	phase   time.Duration // how long the phase is in which the fault is injected
 	disk    disk          // the trouble with the state directory
 

@@ -22,6 +22,27 @@ const (
 	noticeLimit  = 10 * time.Second // until the supervisor has noticed something, and written it down
 )
 
+// limit is one that may depend on the settings of the run.
+type limit func(*run) time.Duration
+
+// afterStop is for the end of a run that was asked to end.
+func afterStop(r *run) time.Duration { return r.grace() + stopMargin }
+
+// afterDeath is for the end of workers that have nobody left but themselves. A
+// foreign program is told by TERM, and may take its grace time.
+func afterDeath(r *run) time.Duration {
+	if r.stage.opts.Pool.Foreign && !r.brought {
+		return r.grace() + diedLimit
+	}
+	return diedLimit
+}
+
+// afterSweep is for the end of those whom the guard has to end.
+func afterSweep(*run) time.Duration { return sweptLimit }
+
+// afterKill is for the end of those who are left until somebody looks for them.
+func afterKill(*run) time.Duration { return sweptLimit + time.Minute }
+
 // start starts the first run.
 func start(ctx context.Context, s *stage) error { return s.startRun(ctx, s.first()) }
 
@@ -121,7 +142,7 @@ func (s *stage) stopRun(ctx context.Context, r *run, flags ...string) error {
 		return err
 	}
 	workers := slices.DeleteFunc(left, func(p process) bool { return p.role() != "" }) // those end last
-	limit := r.grace() + stopMargin
+	limit := afterStop(r)
 	s.check(Check{
 		Name: "stop", Passed: p.code == 0 && p.took < limit, Took: p.took, Limit: limit,
 		Detail: fmt.Sprintf("exit code %d, wanted 0, after %v, limit %v%s", p.code, round(p.took), limit, unless(p.code == 0, p)),

@@ -18,7 +18,11 @@ type ending struct {
 }
 
 func (want ending) told(_ context.Context, s *stage) error {
-	s.checkEnd(s.first(), want, pidsOf(s.hurt))
+	hurt := pidsOf(s.hurt)
+	if want.nobody {
+		hurt = nil
+	}
+	s.checkEnd(s.first(), want, hurt)
 	return nil
 }
 
@@ -31,7 +35,7 @@ func (s *stage) checkEnd(r *run, want ending, hurt []int) {
 	}
 	end := *record.End
 	wrong := r.wrongAbout(end, want, hurt)
-	c := Check{Name: "record", Passed: len(wrong) == 0, Detail: fmt.Sprintf("%s: %d injected, %d found, %d killed, %d survivors", end.How, len(hurt), len(end.Found), len(end.Killed), len(end.Survivors))}
+	c := Check{Name: "record", Passed: len(wrong) == 0, Detail: fmt.Sprintf("%s: %d could not end by themselves, %d found, %d killed, %d survivors", end.How, len(hurt), len(end.Found), len(end.Killed), len(end.Survivors))}
 	if !c.Passed {
 		c.Detail += ": " + strings.Join(wrong, "; ")
 	}
