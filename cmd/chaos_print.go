@@ -7,6 +7,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/lipgloss"
 	"github.com/charmbracelet/x/ansi"
 
 	"github.com/snakepit-dev/snakepit/internal/chaos"
@@ -64,16 +65,17 @@ func checksText(s *styles, checks []chaos.Check, indent string) string {
 func checkLine(s *styles, c chaos.Check, width int) string {
 	sign, detail := s.good.Render("✓"), s.faint.Render(harmless(c.Detail, false))
 	if !c.Passed {
-		sign, detail = s.bad.Render("✗"), s.bad.Render(indented(c.Detail, "      "))
+		sign, detail = s.bad.Render("✗"), indented(c.Detail, "      ", s.bad)
 	}
 	return fmt.Sprintf("%s %s%s  %s", sign, c.Name, strings.Repeat(" ", max(0, width-ansi.StringWidth(c.Name))), detail)
 }
 
-// indented makes foreign text of several lines fit below a first one.
-func indented(text, indent string) string {
+// indented makes foreign text of several lines fit below a first one. Each line is
+// drawn for itself: together they would be padded to one width.
+func indented(text, indent string, look lipgloss.Style) string {
 	lines := strings.Split(strings.TrimSpace(text), "\n")
 	for i, line := range lines {
-		lines[i] = harmless(line, false)
+		lines[i] = look.Render(harmless(line, false))
 	}
 	return strings.Join(lines, "\n"+indent)
 }
@@ -89,11 +91,11 @@ func failureText(s *styles, o chaos.Outcome) string {
 		fmt.Fprintf(&b, "\n  %s", s.faint.Render("what happened, in milliseconds"))
 	}
 	for _, m := range o.Timeline {
-		line := fmt.Sprintf("%9.1f  %-8s  %s", millis(m.At.Sub(o.Timeline[0].At)), shortSource(m.Source), indented(m.Text, strings.Repeat(" ", 23)))
+		look := s.renderer.NewStyle()
 		if m.Source == "fault" {
-			line = s.warn.Render(line)
+			look = s.warn
 		}
-		b.WriteString("\n  " + line)
+		fmt.Fprintf(&b, "\n  %9.1f  %-8s  %s", millis(m.At.Sub(o.Timeline[0].At)), shortSource(m.Source), indented(m.Text, strings.Repeat(" ", 23), look))
 	}
 	for _, log := range o.Logs {
 		fmt.Fprintf(&b, "\n  %s", s.faint.Render("the end of "+log.Name))

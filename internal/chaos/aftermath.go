@@ -190,7 +190,7 @@ func (r *run) socket() string {
 // that.
 func idFreeAgain(ctx context.Context, s *stage) error {
 	if s.failed {
-		return nil // the files of the first run still say why
+		return errEnough // the files of the first run still say why
 	}
 	again := s.newRunAs(s.first().id)
 	again.flags, again.brought = s.first().flags, s.first().brought

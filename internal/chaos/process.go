@@ -3,6 +3,7 @@ package chaos
 import (
 	"errors"
 	"fmt"
+	"path/filepath"
 	"slices"
 	"strings"
 )
@@ -31,11 +32,15 @@ func (p process) dead() bool { return p.state == 'Z' || p.state == 'X' }
 func (p process) halted() bool { return p.state == 'T' }
 
 func (p process) String() string {
-	command := strings.Join(p.args, " ")
-	if len(command) > 100 {
-		command = command[:100] + "…"
+	words := make([]string, len(p.args))
+	for i, arg := range p.args {
+		words[i] = filepath.Base(arg)
 	}
-	return fmt.Sprintf("PID %d (%s)", p.pid, command)
+	command := []rune(strings.Join(words, " "))
+	if len(command) > 120 {
+		command = append(command[:120], '…')
+	}
+	return fmt.Sprintf("PID %d (%s)", p.pid, string(command))
 }
 
 // has says whether the environment has this entry, whole.

@@ -3,6 +3,7 @@ package chaos
 import (
 	"fmt"
 	"maps"
+	"os"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -58,12 +59,10 @@ func (s *stage) stateHome() string { return filepath.Join(s.dir, "s") }
 
 func (r *run) dir() string { return filepath.Join(r.stage.stateHome(), "snakepit", "runs", r.id) }
 
-// owns tells a process of the run by any of its signs: what start was given and all
-// descendants inherit, the program's own markers, its own processes' arguments.
-func (r *run) owns(p process) bool {
-	if _, known := r.seen[p.ident]; known {
-		return true
-	}
+// signed tells a process of the run by what it carries: what start was given and all
+// descendants inherit, the program's own markers, its own processes' arguments. Only
+// such a process is ever signalled without being named.
+func (r *run) signed(p process) bool {
 	if len(p.args) > 1 && p.args[0] == "snakepit" && p.args[1] == "start" {
 		return false // our own command line
 	}
@@ -81,26 +80,23 @@ func (r *run) processes() ([]process, error) {
 }
 
 // among picks those of the run out of a look at all, and remembers them. A process
-// that shows no sign is one of ours by its parent, or by its group.
+// that shows no sign belongs to it all the same if its parent does, or the leader of
+// its group, dead or alive.
 func (r *run) among(all []process) []process {
-	mine := map[int]process{}
-	groups := map[int]bool{}
-	for _, p := range all {
-		if !p.dead() && !r.stage.isDecoy(p.ident) && r.owns(p) {
-			mine[p.pid] = p
-			groups[p.pgid] = true
-		}
+	mine, leaders := map[int]process{}, map[int]bool{}
+	for id := range r.seen {
+		leaders[id.pid] = true
 	}
-	for grown := true; grown; {
-		grown = false
+	take := func(belongs func(process) bool) (grown bool) {
 		for _, p := range all {
-			_, have := mine[p.pid]
-			_, child := mine[p.ppid]
-			if !have && !p.dead() && !r.stage.isDecoy(p.ident) && (child || groups[p.pgid]) {
-				mine[p.pid] = p
-				grown = true
+			if _, have := mine[p.pid]; !have && !p.dead() && !r.stage.isDecoy(p.ident) && p.pid != os.Getpid() && belongs(p) {
+				mine[p.pid], leaders[p.pid], grown = p, true, true
 			}
 		}
+		return grown
+	}
+	take(func(p process) bool { _, known := r.seen[p.ident]; return known || r.signed(p) })
+	for take(func(p process) bool { _, child := mine[p.ppid]; return child || leaders[p.pgid] }) {
 	}
 	for _, p := range mine {
 		r.seen[p.ident] = p

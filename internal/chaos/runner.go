@@ -66,7 +66,7 @@ func Run(ctx context.Context, scenarios []Scenario, o Options) (Report, error) {
 	}
 	more := func() bool {
 		if o.Duration > 0 {
-			return time.Since(report.Began) < o.Duration
+			return report.Rounds == 0 || time.Since(report.Began) < o.Duration
 		}
 		return report.Rounds < max(1, o.Rounds)
 	}
@@ -140,6 +140,9 @@ type skip struct{ reason string }
 
 func (s *skip) Error() string { return s.reason }
 
+// errEnough is the error of a step that would only cover up what has failed.
+var errEnough = errors.New("something has failed")
+
 // play runs the steps until one cannot go on.
 func (s *stage) play(ctx context.Context, steps []step) {
 	err := s.startDecoys()
@@ -151,7 +154,7 @@ func (s *stage) play(ctx context.Context, steps []step) {
 	}
 	var not *skip
 	switch {
-	case ctx.Err() != nil: // whoever ended it says so
+	case ctx.Err() != nil, errors.Is(err, errEnough): // it is known why
 	case errors.As(err, &not):
 		s.skipped = not.reason
 	case err != nil:

@@ -181,15 +181,14 @@ func (s *stage) endAll() ([]process, error) {
 	return ended, nil
 }
 
-// ours are the living processes of all runs of the stage. Where environments
-// cannot be read, those of a run are told by what else they show.
+// ours are the living processes of all runs of the stage that carry a sign of it.
 func (s *stage) ours(all []process) []process {
 	var found []process
 	for _, p := range all {
-		if p.dead() || s.isDecoy(p.ident) {
+		if p.dead() || s.isDecoy(p.ident) || p.pid == os.Getpid() {
 			continue
 		}
-		if strings.HasPrefix(p.value(tokenVariable), s.token) || slices.ContainsFunc(s.runs, func(r *run) bool { return r.owns(p) }) {
+		if strings.HasPrefix(p.value(tokenVariable), s.token) || slices.ContainsFunc(s.runs, func(r *run) bool { return r.signed(p) }) {
 			found = append(found, p)
 		}
 	}

@@ -112,7 +112,7 @@ func (s *stage) kill(what string, processes ...process) error {
 			}
 		}
 	}
-	s.fault("%s gets SIGKILL: PID %v", what, pidsOf(processes))
+	s.fault("SIGKILL for %s: PID %v", what, pidsOf(processes))
 	for _, p := range processes {
 		if err := send(p.ident, syscall.SIGKILL); err != nil {
 			return fmt.Errorf("the fault could not be injected: %s: %w", p, err)

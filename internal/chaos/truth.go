@@ -75,7 +75,7 @@ func (s *stage) checkTold(r *run, end endFile) {
 	for _, e := range r.readEvents() {
 		switch e.Event {
 		case "cleanup_success", "cleanup_unconfirmed", "orphaned_processes_found":
-			told = e
+			told, killed = e, 0
 		case "emergency_cleanup":
 			killed = len(e.PIDs)
 		}

@@ -112,6 +112,9 @@ func withFlags(flags ...string) step {
 
 // another has the scenario go on with another run of the same kind.
 func another(ctx context.Context, s *stage) error {
+	if s.failed {
+		return errEnough
+	}
 	r := s.newRun()
 	r.flags, r.brought = s.first().flags, s.first().brought
 	s.current, s.hurt = r, nil
