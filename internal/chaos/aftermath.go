@@ -58,7 +58,7 @@ func (s *stage) awaitGone(ctx context.Context, r *run, limit time.Duration) erro
 		if quiet++; len(left) > 0 {
 			last, quiet = time.Now(), 0
 		}
-		return quiet > 1 // a process can hide from one look, between fork and exec
+		return quiet > 2 // a process can hide from one look, between fork and exec
 	})
 	if failed != nil || ctx.Err() != nil {
 		return failed

@@ -148,7 +148,7 @@ func orphansKilled(ctx context.Context, s *stage) error {
 }
 
 // recyclePID has the registry name a dead worker whose number a stranger has by now:
-// a bystander without any mark, with the number of another start time.
+// a bystander without any mark, which has started at another time.
 func recyclePID(_ context.Context, s *stage) error {
 	if err := s.startDecoy("a stranger who has got the PID of a dead worker", nil, "-c", "read x"); err != nil {
 		return err
@@ -169,7 +169,7 @@ func recyclePID(_ context.Context, s *stage) error {
 	}
 	entry, _ := entries[0].(map[string]any)
 	forged := maps.Clone(entry)
-	forged["worker"], forged["pid"], forged["start"] = "default-99", stranger.pid, 1
+	forged["worker"], forged["pid"] = "default-99", stranger.pid
 	registry["workers"] = append(entries, forged)
 	if text, err = json.Marshal(registry); err != nil {
 		return err

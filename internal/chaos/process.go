@@ -36,7 +36,7 @@ func (p process) String() string {
 	for i, arg := range p.args {
 		words[i] = filepath.Base(arg)
 	}
-	command := []rune(strings.Join(words, " "))
+	command := []rune(strings.Join(strings.Fields(strings.Join(words, " ")), " "))
 	if len(command) > 120 {
 		command = append(command[:120], '…')
 	}
