@@ -215,7 +215,7 @@ func (o *chaosOptions) prepare(ctx context.Context, scenarios []chaos.Scenario) 
 func (o *chaosOptions) pool(c config.Config, given map[string]string) chaos.Pool {
 	p := chaos.Pool{
 		Guard: c.EmergencyCleanup, LeavesResources: c.ResourceCleanup == config.ResourcesOff,
-		NoHealth: c.HealthInterval == 0, NoRestarts: c.MaxRestarts == 0,
+		NoRestarts: c.MaxRestarts == 0,
 	}
 	if o.file != "" {
 		p.Flags = append(p.Flags, "--config", o.file)

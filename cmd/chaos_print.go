@@ -26,7 +26,7 @@ func chaosText(s *styles, report chaos.Report, width int) string {
 			blocks = append(blocks, failureText(s, failed))
 		}
 	}
-	blocks = append(blocks, chaosTable(s, report, width), verdictLine(s, report))
+	blocks = append(blocks, chaosTable(s, report, "", width), verdictLine(s, report))
 	return strings.Join(blocks, "\n\n")
 }
 
@@ -111,8 +111,9 @@ func shortSource(source string) string {
 	return ansi.Truncate(strings.TrimPrefix(source, "chaos-"), 8, "…")
 }
 
-// chaosTable is a line for each scenario, with its rates.
-func chaosTable(s *styles, report chaos.Report, width int) string {
+// chaosTable is a line for each scenario, with its rates. While one runs, those that
+// have not run yet only wait.
+func chaosTable(s *styles, report chaos.Report, running string, width int) string {
 	columns := []column{
 		{head: "SCENARIO"},
 		{head: "RESULT"},
@@ -125,9 +126,16 @@ func chaosTable(s *styles, report chaos.Report, width int) string {
 		{head: "MESSAGE"},
 	}
 	for _, r := range report.Results {
+		verdict, message := verdictOf(r), resultMessage(r)
+		if running != "" && verdict == "not run" {
+			verdict, message = "waiting", ""
+		}
+		if running == r.Scenario.Name && r.Failures == 0 {
+			verdict = "running"
+		}
 		cells := []string{
-			r.Scenario.Name, s.state(verdictOf(r)), strconv.Itoa(r.Iterations), strconv.Itoa(r.Failures), rate(r),
-			strconv.Itoa(len(r.Checks)), middle(r.Times), slowest(r.Times), oneLine(resultMessage(r)),
+			r.Scenario.Name, s.state(verdict), strconv.Itoa(r.Iterations), strconv.Itoa(r.Failures), rate(r),
+			strconv.Itoa(len(r.Checks)), middle(r.Times), slowest(r.Times), oneLine(message),
 		}
 		for i := range columns {
 			columns[i].cells = append(columns[i].cells, cells[i])

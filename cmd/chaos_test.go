@@ -50,10 +50,14 @@ func sampleChaos() chaos.Report {
 func TestChaosText(t *testing.T) {
 	plain := newStyles(io.Discard)
 	checkGolden(t, "chaos.txt", chaosText(plain, sampleChaos(), 0))
-	for line := range strings.Lines(chaosTable(plain, sampleChaos(), 60)) {
+	for line := range strings.Lines(chaosTable(plain, sampleChaos(), "", 60)) {
 		if len([]rune(strings.TrimRight(line, "\n"))) > 60 {
 			t.Errorf("wider than 60: %q", line)
 		}
+	}
+	live := chaosTable(plain, sampleChaos(), "kill_during_shutdown", 0)
+	if !strings.Contains(live, "● running") || !strings.Contains(live, "◌ waiting") || strings.Contains(live, "not run") {
+		t.Errorf("while one runs:\n%s", live)
 	}
 }
 

@@ -104,7 +104,7 @@ func (w *chaosWatch) draw() {
 	s := w.styles
 	lines := []string{
 		s.faint.Render(fmt.Sprintf("chaos  seed %d  Ctrl-C ends, and cleans up", w.report.Seed)), "",
-		chaosTable(s, w.report, w.size.width), "",
+		chaosTable(s, w.report, w.scenario.Name, w.size.width), "",
 		fmt.Sprintf("%s  %s", s.title.Render(w.scenario.Name), w.progress()),
 		"  " + s.faint.Render("assumes ") + w.scenario.Assumes,
 		"  " + s.faint.Render("fault   ") + w.scenario.Fault,

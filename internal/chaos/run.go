@@ -141,6 +141,9 @@ func (r *run) look() error {
 	return r.steady()
 }
 
+// guarded says that the settings of the run have a guard.
+func (r *run) guarded() bool { return r.brought || r.stage.opts.Pool.Guard != "off" }
+
 func (r *run) isSilent(pool string) bool {
 	for _, p := range r.record.Config.Pools {
 		if p.Name == pool {
@@ -169,7 +172,7 @@ func (r *run) steady() error {
 		return fmt.Errorf("no process is seen that supervises run %s", r.id)
 	case r.supervisor.pid != r.record.Supervisor.PID:
 		return fmt.Errorf("the record says that PID %d supervises, and it is PID %d", r.record.Supervisor.PID, r.supervisor.pid)
-	case r.stage.opts.Pool.Guard != "off" && r.guard.pid == 0:
+	case r.guarded() && r.guard.pid == 0:
 		return fmt.Errorf("no guard of run %s is seen", r.id)
 	case r.guard.pid != 0 && (r.record.Guard == nil || r.record.Guard.PID != r.guard.pid):
 		return fmt.Errorf("the record does not say that PID %d is the guard", r.guard.pid)

@@ -61,13 +61,13 @@ func (r *run) wrongAbout(end endFile, want ending, hurt []int) (wrong []string) 
 	say(!contains(end.Killed, hurt), "it has killed %v, and PID %v had to be killed", end.Killed, hurt)
 	say(!contains(ever, end.Found), "it names %v, and the run had only %v", end.Found, ever)
 	say(!contains(end.Found, end.Killed), "it has killed %v, and found only %v", end.Killed, end.Found)
-	say(end.Confirmed != (len(end.Found) == 0) && r.stage.opts.Pool.Guard != "off", "confirmed is %v with %d found", end.Confirmed, len(end.Found))
+	say(r.guarded() && end.Confirmed != (len(end.Found) == 0), "confirmed is %v with %d found", end.Confirmed, len(end.Found))
 	return wrong
 }
 
 // checkTold holds the events against the record.
 func (s *stage) checkTold(r *run, end endFile) {
-	if s.opts.Pool.Guard == "off" {
+	if !r.guarded() {
 		return // nobody has a verdict to tell
 	}
 	var told eventLine
