@@ -38,13 +38,8 @@ its port or its next try, or that was stopped.
 If a port does not come free within --release-timeout, restart says who holds it
 and exits 5 (cleanup_timeout); the worker comes back by itself as soon as the port
 is free. If a new process does not become ready, it shows what that one printed,
-<<<<<<< HEAD
-and exits 1. When as many have failed as may be out of service, the others are left
-alone: not tried.
-=======
 and exits 1. Once --rolling workers that had served cannot be restarted, the others
 are left alone: not tried.
->>>>>>> i3-cli
 
 When --timeout or Ctrl-C cuts it short, nothing more is begun, and what is under
 way goes on by itself.`,
