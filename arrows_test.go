@@ -34,6 +34,7 @@ func arrows() map[string][]string {
 		"internal/telemetry":         {"internal/rundir", "pkg/pool"},
 		"internal/pyenv":             {"python"},
 		"internal/config":            {},
+		"internal/chaos":             {}, // it must not share a mistake with what it checks
 		"internal/rundir":            {"pkg/procscan"},
 
 		"pkg/pool":          {"pkg/procscan", "pkg/portcheck", "pkg/pool/bridgepb"},
@@ -51,6 +52,7 @@ func startsProcesses() []string {
 		"internal/pyenv",                // interpreters, to look at them and to install
 		"internal/guard",                // this program itself
 		"internal/supervisor/detach.go", // this program itself
+		"internal/chaos",                // this program itself, and bystanders
 	}
 }
 

@@ -29,13 +29,13 @@ func newStyles(w io.Writer) *styles {
 // restart, with its sign.
 func (s *styles) state(state string) string {
 	switch state {
-	case "ready", "running", "alive":
+	case "ready", "running", "alive", "passed":
 		return s.good.Render("● " + state)
 	case "failed", "blocked", "not ready":
 		return s.bad.Render("✗ " + state)
-	case "backoff", "stopping", "releasing", "halted":
+	case "backoff", "stopping", "releasing", "halted", "cut short":
 		return s.warn.Render("◐ " + state)
-	case "stopped", "ended", "gone", "zombie", "not tried":
+	case "stopped", "ended", "gone", "zombie", "not tried", "skipped", "not run":
 		return s.faint.Render("○ " + state)
 	}
 	return s.warn.Render("◌ " + state)

@@ -1,0 +1,289 @@
+package cmd
+
+import (
+	"bytes"
+	"context"
+	"fmt"
+	"io"
+	"maps"
+	"math/rand/v2"
+	"os"
+	"os/signal"
+	"path/filepath"
+	"slices"
+	"strconv"
+	"strings"
+	"syscall"
+	"time"
+
+	"github.com/spf13/cobra"
+
+	"github.com/snakepit-dev/snakepit/internal/chaos"
+	"github.com/snakepit-dev/snakepit/internal/config"
+)
+
+type chaosOptions struct {
+	env                *Env
+	output             *outputFlag
+	workers            int
+	adapter, file      string
+	python             string
+	iterations         int
+	seed               uint64
+	timeout, duration  time.Duration
+	keepGoing          bool
+	report             string
+	workersSet, seeded bool
+}
+
+func newChaos(env *Env) *cobra.Command {
+	o := &chaosOptions{env: env}
+	c := &cobra.Command{
+		Use:   "chaos SUITE|SCENARIO...",
+		Short: "Prove on this machine, with your pool, that nothing is left when things go wrong",
+		Long: `Chaos starts runs of your pool in a private place, injects faults into them at
+random moments, and checks from outside what is left: it reads the process table,
+binds the ports and opens the files itself, and asks nobody. "snakepit chaos list"
+shows the scenarios. The suites are ` + joinAnd(chaos.Suites()) + `.
+
+Nothing else on the machine is touched: every run has an id, a state directory and
+a runtime directory of its own, and every signal goes to a process whose identity
+was checked. Ctrl-C ends what runs, and cleans up.
+
+The pool is that of --config or --adapter, else the built-in one. Scenarios that
+need a worker that misbehaves bring their own adapter, and say so.
+
+The seed decides which faults are injected, and when. It is printed; the same seed
+gives the same faults. Iterations count it up: what failed in the third is met
+again with --seed (seed + 2). With --duration everything is repeated until the
+time is over, and the rates are shown.
+
+A scenario that cannot run here (disk_full needs root) is skipped, and says why. It
+exits 0 only if every check of every scenario held, and 1 otherwise.`,
+		Example: `  snakepit chaos list
+  snakepit chaos shutdown
+  snakepit chaos shutdown --config snakepit.yaml --iterations 20 -o junit --report chaos.xml
+  snakepit chaos supervisor_crash --workers 8 --seed 42
+  snakepit chaos all --duration 10m --keep-going`,
+		Args: func(_ *cobra.Command, args []string) error { return checkScenarios(args) },
+		ValidArgsFunction: func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+			return chaosNames(), cobra.ShellCompDirectiveNoFileComp
+		},
+	}
+	o.output = addOutput(c, "table", "json", "junit")
+	flags := c.Flags()
+	flags.IntVar(&o.workers, "workers", config.DefaultWorkers, "how many workers the pool has (with --config: what the file says)")
+	flags.StringVar(&o.adapter, "adapter", "", "the workers' tools, as module:Class (default: "+config.DefaultAdapter+")")
+	flags.StringVar(&o.file, "config", "", "YAML file with the settings of the run and its pools")
+	flags.StringVar(&o.python, "python", "", "Python interpreter of the workers (default: as start finds it)")
+	flags.IntVar(&o.iterations, "iterations", 1, "how often each scenario is run")
+	flags.Uint64Var(&o.seed, "seed", 0, "seed of the random numbers (default: a random one)")
+	flags.DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long one iteration of a scenario may take")
+	flags.DurationVar(&o.duration, "duration", 0, "repeat for this long, in place of --iterations, and show rates")
+	flags.BoolVar(&o.keepGoing, "keep-going", false, "go on after a failure")
+	flags.StringVar(&o.report, "report", "", "write the report to this file, in the format of -o")
+	c.RunE = func(c *cobra.Command, args []string) error {
+		o.workersSet, o.seeded = flags.Changed("workers"), flags.Changed("seed")
+		return o.run(c.Context(), args)
+	}
+	c.AddCommand(newChaosList(env))
+	return c
+}
+
+// chaosNames are all that chaos takes as an argument.
+func chaosNames() []string {
+	names := chaos.Suites()
+	for _, s := range chaos.Scenarios() {
+		names = append(names, s.Name)
+	}
+	return names
+}
+
+func checkScenarios(args []string) error {
+	if len(args) == 0 {
+		return fmt.Errorf("name a suite (%s) or a scenario (snakepit chaos list)", joinAnd(chaos.Suites()))
+	}
+	_, unknown := chaos.Select(args)
+	if unknown == "" {
+		return nil
+	}
+	err := fmt.Errorf("there is no suite and no scenario %q", unknown)
+	if near := nearest(unknown, chaosNames()); len(near) > 0 {
+		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+	}
+	return err
+}
+
+// nearest are the names that come near, as cobra finds those of commands.
+func nearest(name string, names []string) []string {
+	parent := &cobra.Command{SuggestionsMinimumDistance: 3}
+	for _, n := range names {
+		parent.AddCommand(&cobra.Command{Use: n, Run: func(*cobra.Command, []string) {}})
+	}
+	return parent.SuggestionsFor(name)
+}
+
+func (o *chaosOptions) run(ctx context.Context, args []string) error {
+	if err := o.checkFlags(); err != nil {
+		return err
+	}
+	scenarios, _ := chaos.Select(args)
+	options, err := o.prepare(ctx, scenarios)
+	if err != nil {
+		return err
+	}
+	// A CI ends a job by TERM; a terminal that closes, by HUP.
+	ctx, stop := signal.NotifyContext(ctx, os.Interrupt, syscall.SIGTERM, syscall.SIGHUP)
+	defer stop()
+	people := o.env.Out
+	if o.output.value != "table" {
+		people = o.env.Err
+	}
+	show := newChaosWatch(people, scenarios, options)
+	options.Watcher = show
+	show.begin()
+	report, err := chaos.Run(ctx, scenarios, options)
+	show.end(report)
+	if err != nil {
+		return err
+	}
+	if err := o.write(report); err != nil {
+		return err
+	}
+	switch {
+	case report.Cut:
+		return failf(exitFailed, "", "cut short: nothing is proven, and what ran was ended")
+	case !report.Passed():
+		return &silent{exitFailed}
+	}
+	return nil
+}
+
+func (o *chaosOptions) checkFlags() error {
+	switch {
+	case o.iterations < 1:
+		return failf(exitUsage, "", "cannot use --iterations %d: it takes at least 1", o.iterations)
+	case o.timeout <= 0:
+		return failf(exitUsage, "", "cannot use --timeout %v: it is not positive", o.timeout)
+	case o.duration < 0:
+		return failf(exitUsage, "", "cannot use --duration %v: it is negative", o.duration)
+	}
+	return nil
+}
+
+// prepare checks the pool as start does, and makes its Python environment if there
+// is none: that is no part of what is measured.
+func (o *chaosOptions) prepare(ctx context.Context, scenarios []chaos.Scenario) (chaos.Options, error) {
+	given := map[string]string{}
+	if o.workersSet || o.file == "" && o.env.Getenv("SNAKEPIT_CONFIG") == "" && o.env.Getenv("SNAKEPIT_WORKERS") == "" {
+		given["workers"] = strconv.Itoa(o.workers)
+	}
+	for name, value := range map[string]string{"adapter": o.adapter, "python": o.python} {
+		if value != "" {
+			given[name] = value
+		}
+	}
+	start := &startOptions{env: o.env, detach: true, file: o.file, flags: given}
+	handoff, err := start.prepare(ctx)
+	if err != nil {
+		return chaos.Options{}, err
+	}
+	pool := o.pool(handoff.Config, given)
+	if !handoff.Config.NeedsPython() && slices.ContainsFunc(scenarios, func(s chaos.Scenario) bool { return s.Brings != "" }) {
+		if _, err := start.findPython(ctx, handoff.Config); err != nil {
+			pool.NoPython = err.Error()
+		}
+	}
+	program, err := os.Executable()
+	if err != nil {
+		return chaos.Options{}, fmt.Errorf("cannot find this program: %w", err)
+	}
+	dir, err := os.Getwd()
+	if err != nil {
+		return chaos.Options{}, fmt.Errorf("cannot find the working directory: %w", err)
+	}
+	if !o.seeded {
+		o.seed = uint64(rand.Uint32())
+	}
+	return chaos.Options{
+		Program: program, Env: os.Environ(), WorkDir: dir, Pool: pool,
+		Seed: o.seed, Rounds: o.iterations, Duration: o.duration, Timeout: o.timeout, KeepGoing: o.keepGoing,
+	}, nil
+}
+
+// pool is what the scenarios have to know of the pool.
+func (o *chaosOptions) pool(c config.Config, given map[string]string) chaos.Pool {
+	p := chaos.Pool{
+		Guard: c.EmergencyCleanup, LeavesResources: c.ResourceCleanup == config.ResourcesOff,
+		NoRestarts: c.MaxRestarts == 0,
+	}
+	if o.file != "" {
+		p.Flags = append(p.Flags, "--config", o.file)
+	}
+	for _, name := range slices.Sorted(maps.Keys(given)) {
+		p.Flags = append(p.Flags, "--"+name, given[name])
+	}
+	if c.Metrics != "" {
+		p.Flags = append(p.Flags, "--metrics", "127.0.0.1:0") // its own is for one run at a time
+	}
+	if o.python != "" {
+		p.Python = []string{"--python", o.python}
+	}
+	for _, pool := range c.Pools {
+		p.Workers += pool.Workers
+		p.FixedPorts = p.FixedPorts || pool.BasePort != 0
+		p.Foreign = p.Foreign || len(pool.Command) > 0
+		p.NoHealth = p.NoHealth || len(pool.Command) > 0 && pool.Ready != config.ReadyHealth
+	}
+	return p
+}
+
+// write writes the report where it is wanted.
+func (o *chaosOptions) write(report chaos.Report) error {
+	var text bytes.Buffer
+	if err := o.encode(&text, report); err != nil {
+		return err
+	}
+	if o.report == "" {
+		if o.output.value == "table" {
+			return nil // it was shown
+		}
+		_, err := o.env.Out.Write(text.Bytes())
+		return unlessReaderLeft(err)
+	}
+	if err := os.WriteFile(o.report, text.Bytes(), 0o644); err != nil { // others show it
+		return fmt.Errorf("cannot write the report: %w", err)
+	}
+	fmt.Fprintf(o.env.Err, "report: %s\n", filepath.Clean(o.report))
+	return nil
+}
+
+func (o *chaosOptions) encode(w io.Writer, report chaos.Report) error {
+	switch o.output.value {
+	case "json":
+		return printJSON(w, chaosDocumentOf(report))
+	case "junit":
+		return printJUnit(w, report)
+	}
+	_, err := fmt.Fprintln(w, chaosText(newStyles(w), report, 0))
+	return err
+}
+
+func joinAnd(words []string) string { return strings.Join(words, ", ") }
+
+func newChaosList(env *Env) *cobra.Command {
+	c := &cobra.Command{
+		Use:   "list",
+		Short: "Show the scenarios: what each assumes, and its fault",
+		Args:  cobra.NoArgs,
+	}
+	output := addOutput(c, "table", "json")
+	c.RunE = func(*cobra.Command, []string) error {
+		if output.value == "json" {
+			return unlessReaderLeft(printJSON(env.Out, chaosListOf(chaos.Scenarios())))
+		}
+		_, err := fmt.Fprintln(env.Out, chaosListText(newStyles(env.Out), chaos.Scenarios()))
+		return unlessReaderLeft(err)
+	}
+	return c
+}

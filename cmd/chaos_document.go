@@ -1,0 +1,207 @@
+package cmd
+
+import (
+	"encoding/xml"
+	"fmt"
+	"io"
+	"strconv"
+	"strings"
+	"time"
+
+	"github.com/snakepit-dev/snakepit/internal/chaos"
+)
+
+// chaosDocument is what chaos -o json prints (schema_version 1).
+type chaosDocument struct {
+	SchemaVersion int             `json:"schema_version"`
+	Seed          uint64          `json:"seed"`
+	Passed        bool            `json:"passed"`
+	Scenarios     []chaosScenario `json:"scenarios"`
+}
+
+type chaosScenario struct {
+	Name       string       `json:"name"`
+	Passed     bool         `json:"passed"`
+	Skipped    string       `json:"skipped,omitempty"` // why it has not run
+	Iterations int          `json:"iterations"`
+	Failures   int          `json:"failures"` // iterations in which a check did not hold
+	DurationMS float64      `json:"duration_ms"`
+	Checks     []chaosCheck `json:"checks"`
+}
+
+type chaosCheck struct {
+	Name   string `json:"name"`
+	Passed bool   `json:"passed"`
+	Detail string `json:"detail"`
+}
+
+func chaosDocumentOf(report chaos.Report) chaosDocument {
+	d := chaosDocument{SchemaVersion: 1, Seed: report.Seed, Passed: report.Passed(), Scenarios: []chaosScenario{}}
+	for _, r := range report.Results {
+		s := chaosScenario{
+			Name: r.Scenario.Name, Passed: r.Passed(), Skipped: notRun(r),
+			Iterations: r.Iterations, Failures: r.Failures, DurationMS: millis(r.Took()), Checks: []chaosCheck{},
+		}
+		for _, c := range r.Checks {
+			s.Checks = append(s.Checks, chaosCheck{c.Name, c.Passed, c.Detail})
+		}
+		d.Scenarios = append(d.Scenarios, s)
+	}
+	return d
+}
+
+// notRun is why a scenario has not run.
+func notRun(r chaos.Result) string {
+	switch {
+	case r.Iterations > 0:
+		return ""
+	case r.Skipped != "":
+		return r.Skipped
+	}
+	return "something before it failed, or was cut short; --keep-going runs all"
+}
+
+type chaosListing struct {
+	SchemaVersion int                    `json:"schema_version"`
+	Scenarios     []chaosListingScenario `json:"scenarios"`
+}
+
+type chaosListingScenario struct {
+	Name    string `json:"name"`
+	Suite   string `json:"suite"`
+	Assumes string `json:"assumes"`
+	Fault   string `json:"fault"`
+	Brings  string `json:"brings,omitempty"`
+}
+
+func chaosListOf(scenarios []chaos.Scenario) chaosListing {
+	d := chaosListing{SchemaVersion: 1}
+	for _, s := range scenarios {
+		d.Scenarios = append(d.Scenarios, chaosListingScenario{s.Name, s.Suite, s.Assumes, s.Fault, s.Brings})
+	}
+	return d
+}
+
+// JUnit's XML has no standard. These are the elements and attributes that GitHub's
+// and GitLab's readers share: https://docs.gitlab.com/ci/testing/unit_test_reports/.
+type junitSuites struct {
+	XMLName  xml.Name     `xml:"testsuites"`
+	Name     string       `xml:"name,attr"`
+	Tests    int          `xml:"tests,attr"`
+	Failures int          `xml:"failures,attr"`
+	Skipped  int          `xml:"skipped,attr"`
+	Errors   int          `xml:"errors,attr"`
+	Time     string       `xml:"time,attr"` // seconds
+	Suites   []junitSuite `xml:"testsuite"`
+}
+
+type junitSuite struct {
+	Name       string          `xml:"name,attr"`
+	Tests      int             `xml:"tests,attr"`
+	Failures   int             `xml:"failures,attr"`
+	Skipped    int             `xml:"skipped,attr"`
+	Errors     int             `xml:"errors,attr"`
+	Time       string          `xml:"time,attr"`
+	Timestamp  string          `xml:"timestamp,attr"`
+	Properties []junitProperty `xml:"properties>property"`
+	Cases      []junitCase     `xml:"testcase"`
+}
+
+type junitProperty struct {
+	Name  string `xml:"name,attr"`
+	Value string `xml:"value,attr"`
+}
+
+type junitCase struct {
+	Class   string        `xml:"classname,attr"`
+	Name    string        `xml:"name,attr"`
+	Time    string        `xml:"time,attr"`
+	Skipped *junitReason  `xml:"skipped"`
+	Failure *junitFailure `xml:"failure"`
+	Output  string        `xml:"system-out,omitempty"`
+}
+
+type junitReason struct {
+	Message string `xml:"message,attr"`
+}
+
+type junitFailure struct {
+	Message string `xml:"message,attr"`
+	Type    string `xml:"type,attr"`
+	Text    string `xml:",chardata"`
+}
+
+// printJUnit writes one test case for each scenario, suite by suite.
+func printJUnit(w io.Writer, report chaos.Report) error {
+	all := junitSuites{Name: "snakepit chaos", Time: seconds(report.Took)}
+	for _, name := range chaos.Suites() {
+		suite := junitSuiteOf(name, report)
+		if suite.Tests == 0 {
+			continue
+		}
+		all.Tests += suite.Tests
+		all.Failures += suite.Failures
+		all.Skipped += suite.Skipped
+		all.Suites = append(all.Suites, suite)
+	}
+	if _, err := io.WriteString(w, xml.Header); err != nil {
+		return err
+	}
+	encoder := xml.NewEncoder(w)
+	encoder.Indent("", "  ")
+	if err := encoder.Encode(all); err != nil {
+		return err
+	}
+	_, err := io.WriteString(w, "\n")
+	return err
+}
+
+func junitSuiteOf(name string, report chaos.Report) junitSuite {
+	suite := junitSuite{
+		Name: "chaos." + name, Timestamp: report.Began.UTC().Format("2006-01-02T15:04:05"),
+		Properties: []junitProperty{{"seed", strconv.FormatUint(report.Seed, 10)}},
+	}
+	var took time.Duration
+	for _, r := range report.Results {
+		if r.Scenario.Suite != name {
+			continue
+		}
+		c := junitCaseOf(r)
+		took += r.Took()
+		suite.Tests++
+		if c.Failure != nil {
+			suite.Failures++
+		}
+		if c.Skipped != nil {
+			suite.Skipped++
+		}
+		suite.Cases = append(suite.Cases, c)
+	}
+	suite.Time = seconds(took)
+	return suite
+}
+
+func junitCaseOf(r chaos.Result) junitCase {
+	c := junitCase{Class: "chaos." + r.Scenario.Suite, Name: r.Scenario.Name, Time: seconds(r.Took())}
+	plain := newStyles(io.Discard)
+	if reason := notRun(r); reason != "" {
+		c.Skipped = &junitReason{reason}
+		return c
+	}
+	c.Output = fmt.Sprintf("assumes: %s\nfault: %s\n%s", r.Scenario.Assumes, r.Scenario.Fault, checksText(plain, r.Checks, ""))
+	if r.Failures == 0 {
+		return c
+	}
+	first := r.Failed[0].Failed()[0]
+	var text []string
+	for _, failed := range r.Failed {
+		text = append(text, failureText(plain, failed))
+	}
+	c.Failure = &junitFailure{
+		Message: fmt.Sprintf("%d of %d iterations failed: %s: %s", r.Failures, r.Iterations, first.Name, oneLine(first.Detail)),
+		Type:    "check", Text: strings.Join(text, "\n\n"),
+	}
+	return c
+}
+
+func seconds(d time.Duration) string { return strconv.FormatFloat(d.Seconds(), 'f', 3, 64) }

@@ -1,0 +1,286 @@
+package cmd
+
+import (
+	"bytes"
+	"encoding/json"
+	"encoding/xml"
+	"errors"
+	"io"
+	"os"
+	"path/filepath"
+	"strings"
+	"syscall"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+
+	"github.com/snakepit-dev/snakepit/internal/chaos"
+)
+
+// sampleChaos is a report with one of each kind.
+func sampleChaos() chaos.Report {
+	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
+	chosen, _ := chaos.Select([]string{"shutdown", "disk_full"})
+	report := chaos.Report{Seed: 7, Began: at, Took: 12345 * time.Millisecond, Rounds: 2}
+	for _, s := range chosen {
+		report.Results = append(report.Results, chaos.Result{Scenario: s})
+	}
+	gone := chaos.Check{Name: "no survivor", Passed: true, Detail: "the last of 4 gone after 9 ms, limit 5s", Took: 9 * time.Millisecond}
+	held := chaos.Check{Name: "registry, socket, lock", Passed: true, Detail: "empty, gone, free"}
+	survivor := chaos.Check{Name: "no survivor", Detail: "alive after 5s: PID 41 (python\x1b[31m <grpc_server.py>)\nand another"}
+	for i := range 2 {
+		passed := chaos.Outcome{Scenario: "normal_shutdown", Iteration: i + 1, Seed: uint64(7 + i), Passed: true, Took: 600 * time.Millisecond, Checks: []chaos.Check{gone, held}}
+		report.Results[0].Add(passed)
+		report.Results[3].Add(passed)
+	}
+	report.Results[3].Add(chaos.Outcome{
+		Scenario: "supervisor_crash", Iteration: 3, Seed: 9, Took: 5 * time.Second, Checks: []chaos.Check{survivor, held},
+		Timeline: []chaos.Moment{
+			{At: at, Source: "command", Text: "snakepit start -d"},
+			{At: at.Add(1500 * time.Microsecond), Source: "chaos-abcdefghij", Text: "run_ready  PID 40"},
+			{At: at.Add(12 * time.Millisecond), Source: "fault", Text: "the supervisor gets SIGKILL: PID [40]"},
+		},
+		Logs: []chaos.LogTail{{Name: "chaos-abcdefghij/default-0", Lines: []string{"one", "two \x1b[2J\x00end"}}},
+	})
+	report.Results[4].Add(chaos.Outcome{Scenario: "disk_full", Skipped: "it needs root"})
+	return report
+}
+
+func TestChaosText(t *testing.T) {
+	plain := newStyles(io.Discard)
+	checkGolden(t, "chaos.txt", chaosText(plain, sampleChaos(), 0))
+	for line := range strings.Lines(chaosTable(plain, sampleChaos(), "", 60)) {
+		if len([]rune(strings.TrimRight(line, "\n"))) > 60 {
+			t.Errorf("wider than 60: %q", line)
+		}
+	}
+	live := chaosTable(plain, sampleChaos(), "kill_during_shutdown", 0)
+	if !strings.Contains(live, "● running") || !strings.Contains(live, "◌ waiting") || strings.Contains(live, "not run") {
+		t.Errorf("while one runs:\n%s", live)
+	}
+}
+
+// The document as it was promised, written down a second time.
+func TestChaosJSON(t *testing.T) {
+	var document struct {
+		SchemaVersion int    `json:"schema_version"`
+		Seed          uint64 `json:"seed"`
+		Passed        bool   `json:"passed"`
+		Scenarios     []struct {
+			Name       string  `json:"name"`
+			Passed     bool    `json:"passed"`
+			Skipped    string  `json:"skipped,omitempty"`
+			Iterations int     `json:"iterations"`
+			Failures   int     `json:"failures"`
+			DurationMS float64 `json:"duration_ms"`
+			Checks     []struct {
+				Name   string `json:"name"`
+				Passed bool   `json:"passed"`
+				Detail string `json:"detail"`
+			} `json:"checks"`
+		} `json:"scenarios"`
+	}
+	var out bytes.Buffer
+	if err := printJSON(&out, chaosDocumentOf(sampleChaos())); err != nil {
+		t.Fatal(err)
+	}
+	if err := promised(out.String(), &document); err != nil {
+		t.Fatal(err)
+	}
+	crash, full := document.Scenarios[3], document.Scenarios[4]
+	switch {
+	case document.SchemaVersion != 1 || document.Seed != 7 || document.Passed || len(document.Scenarios) != 5:
+		t.Errorf("%+v", document)
+	case !document.Scenarios[0].Passed || document.Scenarios[0].Iterations != 2 || document.Scenarios[0].DurationMS != 1200:
+		t.Errorf("%+v", document.Scenarios[0])
+	case crash.Passed || crash.Iterations != 3 || crash.Failures != 1 || crash.Checks[0].Passed || !strings.HasPrefix(crash.Checks[0].Detail, "iteration 3 (--seed 9)"):
+		t.Errorf("%+v", crash)
+	case full.Passed || full.Skipped != "it needs root" || document.Scenarios[1].Skipped == "":
+		t.Errorf("%+v", full)
+	}
+}
+
+// What a reader of JUnit files counts is what was reported, and what a terminal
+// must not get is not in it either.
+func TestChaosJUnit(t *testing.T) {
+	var out bytes.Buffer
+	if err := printJUnit(&out, sampleChaos()); err != nil {
+		t.Fatal(err)
+	}
+	checkGolden(t, "chaos.xml", strings.TrimSuffix(out.String(), "\n"))
+	type testcase struct {
+		Class   string  `xml:"classname,attr"`
+		Name    string  `xml:"name,attr"`
+		Time    float64 `xml:"time,attr"`
+		Failure *struct {
+			Message string `xml:"message,attr"`
+			Text    string `xml:",chardata"`
+		} `xml:"failure"`
+		Skipped *struct{} `xml:"skipped"`
+	}
+	var read struct {
+		Tests    int `xml:"tests,attr"`
+		Failures int `xml:"failures,attr"`
+		Skipped  int `xml:"skipped,attr"`
+		Suites   []struct {
+			Cases []testcase `xml:"testcase"`
+		} `xml:"testsuite"`
+	}
+	decoder := xml.NewDecoder(bytes.NewReader(out.Bytes()))
+	if err := decoder.Decode(&read); err != nil {
+		t.Fatal(err)
+	}
+	var failed, skipped []string
+	for _, suite := range read.Suites {
+		for _, c := range suite.Cases {
+			if c.Failure != nil {
+				failed = append(failed, c.Class+"."+c.Name)
+				if !strings.Contains(c.Failure.Text, "snakepit chaos supervisor_crash --seed 9") || !strings.Contains(c.Failure.Text, "SIGKILL") {
+					t.Errorf("%q", c.Failure.Text)
+				}
+			}
+			if c.Skipped != nil {
+				skipped = append(skipped, c.Name)
+			}
+		}
+	}
+	if diff := cmp.Diff([]string{"chaos.shutdown.supervisor_crash"}, failed); diff != "" {
+		t.Errorf("failed (-want +got):\n%s", diff)
+	}
+	if read.Tests != 5 || read.Failures != 1 || read.Skipped != 3 || len(skipped) != 3 {
+		t.Errorf("%+v", read)
+	}
+	if strings.ContainsRune(out.String(), '\x1b') {
+		t.Error("it has escape sequences")
+	}
+}
+
+func TestChaosUsage(t *testing.T) {
+	s := newSandbox(t)
+	for _, tt := range []struct {
+		args []string
+		want string
+	}{
+		{nil, "name a suite"},
+		{[]string{"shutdwon"}, `there is no suite and no scenario "shutdwon"; did you mean shutdown?`},
+		{[]string{"shutdown", "decoy"}, `did you mean decoys?`},
+		{[]string{"shutdown", "--iterations", "0"}, "at least 1"},
+		{[]string{"shutdown", "--timeout", "0s"}, "not positive"},
+		{[]string{"shutdown", "--duration", "-1s"}, "negative"},
+		{[]string{"shutdown", "-o", "yaml"}, "table|json|junit"},
+		{[]string{"shutdown", "--config", "nowhere.yaml"}, "nowhere.yaml"},
+		{[]string{"shutdown", "--workers", "0"}, "--workers"},
+	} {
+		out, err := s.command(append([]string{"chaos"}, tt.args...)...).CombinedOutput()
+		if wrong := exitsWith("2", err); wrong != nil || !strings.Contains(string(out), tt.want) {
+			t.Errorf("%q: %v: %s", tt.args, wrong, out)
+		}
+	}
+}
+
+func TestChaosList(t *testing.T) {
+	s := newSandbox(t)
+	out, err := s.command("chaos", "list", "-o", "json").Output()
+	if err != nil {
+		t.Fatal(err)
+	}
+	var list struct {
+		SchemaVersion int `json:"schema_version"`
+		Scenarios     []struct {
+			Name, Suite, Assumes, Fault, Brings string
+		}
+	}
+	if err := json.Unmarshal(out, &list); err != nil || len(list.Scenarios) != len(chaos.Scenarios()) || list.Scenarios[0].Fault == "" {
+		t.Errorf("%v: %s", err, out)
+	}
+	out, err = s.command("chaos", "list").Output()
+	if err != nil || !strings.Contains(string(out), "supervisor_crash") {
+		t.Errorf("%v: %s", err, out)
+	}
+}
+
+// newChaosSandbox has a temp directory of its own, which must be empty at the end.
+func newChaosSandbox(t *testing.T) *sandbox {
+	t.Helper()
+	managedPython(t)
+	s := newSandbox(t)
+	temp := filepath.Join(filepath.Dir(s.dir), "t")
+	if err := os.Mkdir(temp, 0o700); err != nil {
+		t.Fatal(err)
+	}
+	s.env = append(s.env, "TMPDIR="+temp)
+	t.Cleanup(func() {
+		if left, err := os.ReadDir(temp); err != nil || len(left) > 0 {
+			t.Errorf("left in the temp directory: %v, %v", left, err)
+		}
+	})
+	return s
+}
+
+// The suite shutdown, on this machine, with real workers.
+func TestChaosShutdown(t *testing.T) {
+	s := newChaosSandbox(t)
+	cmd := s.command("chaos", "shutdown", "--workers", "2", "--seed", "1", "-o", "junit", "--report", "chaos.xml")
+	out, err := cmd.CombinedOutput()
+	if err != nil {
+		t.Fatalf("%v\n%s", err, out)
+	}
+	report, err := os.ReadFile(filepath.Join(s.dir, "chaos.xml"))
+	if err != nil || !strings.Contains(string(report), `tests="4" failures="0" skipped="0"`) {
+		t.Errorf("%v: %s", err, report)
+	}
+	if !strings.Contains(string(out), "passed  every check of 4 iterations") || !strings.Contains(string(out), "seed 1") {
+		t.Errorf("%s", out)
+	}
+}
+
+// A program that breaks its promise is found out: without its layers against
+// orphans, the workers of a supervisor that was killed live on.
+func TestChaosFindsOut(t *testing.T) {
+	s := newChaosSandbox(t)
+	s.env = append(s.env, layersVariable+"=pdeathsig,guard")
+	out, err := s.command("chaos", "ignores_term", "--workers", "1", "--seed", "1", "-o", "json").Output()
+	if wrong := exitsWith("1", err); wrong != nil || !strings.Contains(string(out), "alive after") {
+		t.Errorf("%v: %s", wrong, out)
+	}
+}
+
+// Ctrl-C ends what runs, and nothing is left.
+func TestChaosInterrupted(t *testing.T) {
+	s := newChaosSandbox(t)
+	cmd := s.command("chaos", "hung_worker", "--workers", "2")
+	var out strings.Builder
+	cmd.Stderr = &out
+	stdout, err := cmd.StdoutPipe()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	temp := filepath.Join(filepath.Dir(s.dir), "t")
+	var record []string
+	for deadline := time.Now().Add(time.Minute); len(record) == 0 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		// The run is there, or just comes to be.
+		record, _ = filepath.Glob(filepath.Join(temp, "chaos*", "*", "s", "snakepit", "runs", "chaos-*", "run.json"))
+	}
+	if len(record) == 0 {
+		t.Error("no run came to be")
+	}
+	id := ""
+	if len(record) > 0 {
+		id = filepath.Base(filepath.Dir(record[0]))
+	}
+	if err := cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
+		t.Fatal(err)
+	}
+	text, _ := io.ReadAll(stdout)
+	if wrong := exitsWith("1", cmd.Wait()); wrong != nil || !strings.Contains(out.String(), "cut short") || !strings.Contains(string(text), "cut short") {
+		t.Errorf("%v: %s%s", wrong, text, out.String())
+	}
+	look := s.command("orphans", "--all", "--run-id", id, "-o", "json")
+	if found, err := look.Output(); err != nil || strings.Contains(string(found), `"pid"`) {
+		t.Errorf("%v: %s", err, found)
+	}
+}

@@ -1,0 +1,172 @@
+package chaos
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"hash/fnv"
+	"math/rand/v2"
+	"os"
+	"time"
+)
+
+// Options are what the scenarios run, and how often.
+type Options struct {
+	Program string   // snakepit
+	Env     []string // of the program
+	WorkDir string   // of the program
+	Pool    Pool
+
+	Seed     uint64
+	Rounds   int           // how often each scenario is run; at least 1
+	Duration time.Duration // if set, rounds are begun until it is over, and Rounds is not looked at
+	Timeout  time.Duration // for one iteration of one scenario
+	// KeepGoing goes on after a failure; without it, nothing more is begun.
+	KeepGoing bool
+	Watcher   Watcher
+}
+
+// Pool is the pool under test.
+type Pool struct {
+	Flags   []string // of start
+	Python  []string // flags of start that choose an interpreter, for adapters of our own
+	Workers int      // of all its pools
+
+	Guard           string // what its guard does: kill, report or off
+	FixedPorts      bool   // it has a base_port
+	LeavesResources bool   // nobody waits for the port of a process that has ended
+	Foreign         bool   // some of its workers are other programs than ours
+	NoHealth        bool   // of a worker, nothing tells that it hangs
+	NoRestarts      bool   // a worker is given up at its first crash
+	NoPython        string // why an adapter cannot be run; empty: it can
+}
+
+// Watcher is told what happens, from one goroutine.
+type Watcher interface {
+	Began(s Scenario, round int)
+	Doing(what string) // the step that begins, or the fault that was injected
+	Checked(c Check)
+	Ended(o Outcome)
+}
+
+// Run runs the scenarios, one after the other, in rounds. The seed of a round is
+// Options.Seed plus the number of rounds before it, and each scenario takes its
+// random numbers from that and its name alone: it meets the same faults whatever
+// else runs, and whichever round it was found in. The error is that nothing could
+// be run at all; what failed is in the report.
+func Run(ctx context.Context, scenarios []Scenario, o Options) (Report, error) {
+	report := Report{Seed: o.Seed, Began: time.Now()}
+	for _, s := range scenarios {
+		report.Results = append(report.Results, Result{Scenario: s})
+	}
+	// A short name: the path of a socket is limited.
+	base, err := os.MkdirTemp("", "chaos")
+	if err != nil {
+		return report, fmt.Errorf("cannot make a private place: %w", err)
+	}
+	more := func() bool {
+		if o.Duration > 0 {
+			return report.Rounds == 0 || time.Since(report.Began) < o.Duration
+		}
+		return report.Rounds < max(1, o.Rounds)
+	}
+	for more() && ctx.Err() == nil && runRound(ctx, base, &report, o) {
+	}
+	report.Cut = ctx.Err() != nil
+	report.Took = time.Since(report.Began)
+	if err := os.RemoveAll(base); err != nil {
+		return report, fmt.Errorf("cannot remove the private place: %w", err)
+	}
+	return report, nil
+}
+
+// runRound runs every scenario once. False: it failed, and that is the end.
+func runRound(ctx context.Context, base string, report *Report, o Options) bool {
+	report.Rounds++
+	for i := range report.Results {
+		result := &report.Results[i]
+		if o.Duration > 0 && report.Rounds > 1 && time.Since(report.Began) >= o.Duration {
+			return true
+		}
+		o.Watcher.Began(result.Scenario, report.Rounds)
+		outcome := runOnce(ctx, base, result.Scenario, report.Rounds, o)
+		o.Watcher.Ended(outcome)
+		if outcome.Cut {
+			return false
+		}
+		result.Add(outcome)
+		if outcome.Skipped == "" && !outcome.Passed && !o.KeepGoing {
+			return false
+		}
+	}
+	return true
+}
+
+// runOnce is one iteration of one scenario.
+func runOnce(ctx context.Context, base string, s Scenario, round int, o Options) Outcome {
+	seed := o.Seed + uint64(round-1)
+	out := Outcome{Scenario: s.Name, Iteration: round, Seed: seed}
+	if s.needs != nil {
+		if out.Skipped = s.needs(o); out.Skipped != "" {
+			return out
+		}
+	}
+	began := time.Now()
+	stage, err := newStage(base, s, seed, o)
+	if err != nil {
+		out.Checks = []Check{{Name: "a private place", Detail: err.Error()}}
+		return out
+	}
+	limited, cancel := context.WithTimeout(ctx, o.Timeout)
+	defer cancel()
+	stage.play(limited, s.steps)
+	out.Cut = ctx.Err() != nil
+	if !out.Cut && limited.Err() != nil {
+		stage.check(Check{Name: "time", Detail: fmt.Sprintf("not done after %v, the limit for a scenario", o.Timeout), Limit: o.Timeout, Took: time.Since(began)})
+	}
+	if stage.failed && !out.Cut {
+		out.Timeline, out.Logs = stage.story()
+	}
+	if left := stage.strike(); left != "" && !out.Cut && stage.skipped == "" && !stage.failed {
+		stage.check(Check{Name: "cleanup", Detail: "this had to be ended at the end: " + left})
+	}
+	out.Skipped, out.Checks, out.Passed = stage.skipped, stage.checks, !stage.failed && stage.skipped == ""
+	out.Took = time.Since(began)
+	return out
+}
+
+// skip is the error of a step that finds that the scenario cannot run here.
+type skip struct{ reason string }
+
+func (s *skip) Error() string { return s.reason }
+
+// errEnough is the error of a step that would only cover up what has failed.
+var errEnough = errors.New("something has failed")
+
+// play runs the steps until one cannot go on.
+func (s *stage) play(ctx context.Context, steps []step) {
+	err := s.startDecoys()
+	for _, do := range steps {
+		if err != nil || ctx.Err() != nil {
+			break
+		}
+		err = do(ctx, s)
+	}
+	var not *skip
+	switch {
+	case ctx.Err() != nil, errors.Is(err, errEnough): // it is known why
+	case errors.As(err, &not):
+		s.skipped = not.reason
+	case err != nil:
+		s.check(Check{Name: "the scenario goes on", Detail: err.Error()})
+	default:
+		s.checkDecoys()
+	}
+}
+
+// source makes the random numbers of a scenario.
+func source(seed uint64, name string) *rand.Rand {
+	sum := fnv.New64a()
+	_, _ = sum.Write([]byte(name)) // it never fails
+	return rand.New(rand.NewPCG(seed, sum.Sum64()))
+}
