@@ -152,7 +152,7 @@ func judge(err error) (code int, hint string) {
 	case errors.Is(err, syscall.ENOSPC), errors.Is(err, syscall.EDQUOT):
 		return exitFailed, roomHint(err)
 	case errors.As(err, &file):
-		return codeOf(err, exitFailed), "look at it: ls -ld " + nearest(file.Path) + "; XDG_STATE_HOME and XDG_RUNTIME_DIR choose other places"
+		return codeOf(err, exitFailed), "look at it: ls -ld " + nearestPath(file.Path) + "; XDG_STATE_HOME and XDG_RUNTIME_DIR choose other places"
 	}
 	return codeOf(err, exitFailed), ""
 }
@@ -165,9 +165,9 @@ func nameHint(e *supervisor.NameTakenError) string {
 	return hint
 }
 
-// nearest is the path, or what there is of the way to it: a file that could not be
+// nearestPath is the path, or what there is of the way to it: a file that could not be
 // made is nothing to look at.
-func nearest(path string) string {
+func nearestPath(path string) string {
 	for {
 		up := filepath.Dir(path)
 		if _, err := os.Lstat(path); err == nil || up == path {
@@ -182,7 +182,7 @@ func roomHint(err error) string {
 	where := stateRoot()
 	var file *fs.PathError
 	if errors.As(err, &file) {
-		where = nearest(filepath.Dir(file.Path))
+		where = nearestPath(filepath.Dir(file.Path))
 	}
 	return fmt.Sprintf("make room: df -h %[1]s; df -i %[1]s; XDG_STATE_HOME and XDG_RUNTIME_DIR choose other places", where)
 }
