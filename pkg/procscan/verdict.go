@@ -214,7 +214,9 @@ func (j judge) top() (top, parent Process, found bool) {
 // neighbour says why a process may belong to another, living run of the same
 // name, or to a supervisor that lost its record; it is empty when nothing speaks
 // for that. Where no supervisor was recorded, only a known init or reaper has
-// adopted for sure: any other parent may be the host itself.
+// adopted for sure: any other parent may be the host itself. That is taken back
+// for a process under PID 1 which carries the run's marker, is in its registry,
+// and whose run's lock is free: a host that writes all these is no unknown program.
 func (j judge) neighbour() string {
 	top, parent, found := j.top()
 	switch {
@@ -223,6 +225,8 @@ func (j judge) neighbour() string {
 	case !found || parent.PID == 1 && isInit(parent) || isReaper(parent):
 		return ""
 	case j.f.knowsSupervisor() && (parent.PID == 1 || j.hasAdopted(parent)):
+		return ""
+	case parent.PID == 1 && j.p.Condemns && j.f.registers(j.p.ID) && j.f.Lock == LockFree:
 		return ""
 	case parent.PID == 1:
 		return fmt.Sprintf("its parent is PID 1 (%s), which is no init that is known and may be the host itself: no supervisor of run %s was recorded",
