@@ -142,6 +142,9 @@ func (o *chaosOptions) run(ctx context.Context, args []string) error {
 	show := newChaosWatch(people, scenarios, options)
 	options.Watcher = show
 	show.begin()
+	if err := o.tryReport(); err != nil {
+		return err
+	}
 	report, err := chaos.Run(ctx, scenarios, options)
 	show.end(report)
 	if err != nil {
@@ -236,6 +239,19 @@ func (o *chaosOptions) pool(c config.Config, given map[string]string) chaos.Pool
 		p.NoHealth = p.NoHealth || len(pool.Command) > 0 && pool.Ready != config.ReadyHealth
 	}
 	return p
+}
+
+// tryReport finds out beforehand that a report could not be written: it may take
+// an hour to come.
+func (o *chaosOptions) tryReport() error {
+	if o.report == "" {
+		return nil
+	}
+	file, err := os.OpenFile(o.report, os.O_CREATE|os.O_WRONLY, 0o644)
+	if err != nil {
+		return failf(exitUsage, "choose another place: --report chaos.xml", "cannot write the report: %w", err)
+	}
+	return file.Close()
 }
 
 // write writes the report where it is wanted.

@@ -39,25 +39,25 @@ func mutations() []mutation {
 			{"pkg/pool/exec.go", "if !slices.Contains(l.without, Lifeline) {", "if false {"},
 		}, "ignores_term", "no survivor"},
 		{"a guard that ends nobody", []edit{
-			{"internal/guard/main.go", "	return Sweep(ctx, p.runID, p.key, entries)\n", "	return Verdict{}\n"},
+			{"internal/guard/main.go", "	verdict := p.look(ctx, true)\n", "	verdict := Verdict{}\n"},
 		}, "setsid_grandchild", "no survivor"},
 		{"ends a bare PID", []edit{
 			{"pkg/procscan/id.go", "Start: st.start, Boot: boot}", "Start: 1, Boot: boot}"},
 			{"pkg/procscan/scan.go", "Start: before.start, Boot: s.boot}", "Start: 1, Boot: s.boot}"},
+			{"pkg/procscan/registered.go", "func RegisteredOnly(p Process, s Snapshot, f *Facts) (missing string) {\n", "func RegisteredOnly(p Process, s Snapshot, f *Facts) (missing string) {\n	return \"\"\n"},
 		}, "decoys", "bystanders"},
 		{"takes the beginning of a run id for the whole", []edit{
 			{"pkg/procscan/snapshot.go", "p.RunID == runID && !p.State", "len(p.RunID) >= len(runID) && p.RunID[:len(runID)] == runID && !p.State"},
 			{"pkg/procscan/rounds.go", "NotOf(key string) func(Process) bool {", "NotOf(key string) func(Process) bool {\n	return func(Process) bool { return false }\n"},
-		}, "supervisor_crash", "the scenario goes on"},
+		}, "supervisor_crash", "record"},
 		{"an argument alone condemns", []edit{
 			{"pkg/procscan/marker.go", "m.RunID, m.Condemns = argument.runID, argument.entryPoint\n		if !m.Condemns", "m.RunID, m.Condemns = argument.runID, true\n		if !m.Condemns"},
 			{"pkg/procscan/rounds.go", "NotOf(key string) func(Process) bool {", "NotOf(key string) func(Process) bool {\n	return func(Process) bool { return false }\n"},
 		}, "supervisor_crash", "the scenario goes on"},
 		{"says success without a look", []edit{
-			{"internal/supervisor/stop.go", "		_, _, _ = procscan.EndRun(", "		if false {\n			return\n		}\n		_, _, _ = neverLook("},
-			{"internal/supervisor/stop.go", "_, left, err := procscan.EndRun(", "_, left, err := neverLook("},
-			{"internal/supervisor/stop.go", "// finish writes how", "func neverLook(context.Context, string, func(procscan.Process) bool, procscan.EndOptions) ([]procscan.Ended, []procscan.Process, error) {\n	return nil, nil, nil\n}\n\n// finish writes how"},
-			{"internal/guard/main.go", "	verdict := p.look(ctx, nil)\n", "	verdict := Verdict{}\n"},
+			{"internal/supervisor/descendants.go", "	targets := func(ctx context.Context) ([]procscan.Target, error) {\n", "	targets := func(ctx context.Context) ([]procscan.Target, error) {\n		if true {\n			return nil, nil\n		}\n"},
+			{"internal/guard/main.go", "	verdict := p.look(ctx, false)\n", "	verdict := Verdict{}\n"},
+			{"pkg/pool/adopted.go", "	find := func(ctx context.Context) ([]procscan.Target, error) {\n", "	find := func(ctx context.Context) ([]procscan.Target, error) {\n		if true {\n			return nil, nil\n		}\n"},
 		}, "setsid_grandchild", "its word"},
 		{"leaves a worker in the registry", []edit{
 			{"internal/supervisor/output.go", "return r.file.Remove(worker)", "return nil"},
@@ -77,6 +77,13 @@ func mutations() []mutation {
 		{"does not replace a guard", []edit{
 			{"internal/supervisor/guards.go", "	pid, wanted := s.guards.bury()\n	if !wanted {", "	pid, wanted := s.guards.bury()\n	if true || !wanted {"},
 		}, "guard_killed", "another guard"},
+	}
+}
+
+// The program has what each mutation changes.
+func TestMutationsMeetTheProgram(t *testing.T) {
+	for _, m := range mutations() {
+		overlaid(t, filepath.Join("..", ".."), t.TempDir(), m.edits)
 	}
 }
 
@@ -110,9 +117,9 @@ func TestMutations(t *testing.T) {
 }
 
 // build builds the program with the edits.
-func build(t *testing.T, root string, edits []edit) string {
+// overlaid writes the files as the edits make them, and returns where they are.
+func overlaid(t *testing.T, root, dir string, edits []edit) map[string]string {
 	t.Helper()
-	dir := t.TempDir()
 	overlay := map[string]string{}
 	for _, e := range edits {
 		path := filepath.Join(root, e.file)
@@ -132,7 +139,13 @@ func build(t *testing.T, root string, edits []edit) string {
 			t.Fatal(err)
 		}
 	}
-	list, err := json.Marshal(map[string]any{"Replace": overlay})
+	return overlay
+}
+
+func build(t *testing.T, root string, edits []edit) string {
+	t.Helper()
+	dir := t.TempDir()
+	list, err := json.Marshal(map[string]any{"Replace": overlaid(t, root, dir, edits)})
 	if err != nil {
 		t.Fatal(err)
 	}

@@ -66,8 +66,10 @@ func (r *run) signed(p process) bool {
 	if len(p.args) > 1 && p.args[0] == "snakepit" && p.args[1] == "start" {
 		return false // our own command line
 	}
-	return p.has(tokenVariable, r.token) || p.has("SNAKEPIT_RUN_ID", r.id) ||
-		p.option("--snakepit-run-id") == r.id || p.role() != "" && p.option("--run-id") == r.id
+	if len(p.env) > 0 { // it has inherited our token, or is a stranger, whatever its arguments say
+		return p.has(tokenVariable, r.token) || p.has("SNAKEPIT_RUN_ID", r.id)
+	}
+	return p.option("--snakepit-run-id") == r.id || p.role() != "" && p.option("--run-id") == r.id
 }
 
 // processes are all living processes of the run, by our own scan.

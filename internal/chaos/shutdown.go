@@ -21,11 +21,11 @@ func shutdownSuite() []Scenario {
 		},
 		{
 			Name: "kill_during_shutdown", Suite: SuiteShutdown,
-			Assumes: "every worker takes connections; then one is frozen, and the run is stopped",
+			Assumes: "every worker takes connections; then one is frozen, and the run is stopped, with a grace time of 5 s",
 			Fault:   "the supervisor gets SIGKILL, up to 0.3 s after it has begun to stop",
 			needs:   needsGuard,
 			steps: []step{
-				start, freezeOne, killWhileStopping, allGone(afterSweep), allOver(afterSweep), died.told, nothingOnDisk, idFreeAgain,
+				withFlags("--grace", "5s"), start, freezeOne, killWhileStopping, allGone(afterSweep), allOver(afterSweep), died.told, nothingOnDisk, idFreeAgain,
 			},
 		},
 		{
