@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"sync/atomic"
 	"time"
@@ -69,7 +70,7 @@ func (p *Pool) Start(ctx context.Context) error {
 		switch {
 		case len(failures) > 0:
 			return p.startError(changed)
-		case settled == p.opts.Workers:
+		case settled == p.opts.Workers && !slices.ContainsFunc(p.all(), (*worker).isTelling):
 			p.started.Store(true)
 			return nil
 		case p.stopping.Load() && ctx.Err() == nil:

@@ -28,10 +28,16 @@ func (w *worker) move(to State, reason string) {
 		event.Exit = w.process.Exit().Kind()
 	}
 	w.state = to
+	w.telling.Store(true)
 	w.publish()
 	w.opts.Observer.Observe(event)
+	w.telling.Store(false)
 	w.pool.changed()
 }
+
+// isTelling says that the observer does not know yet what others see: who waits
+// for a state is told last.
+func (w *worker) isTelling() bool { return w.telling.Load() }
 
 // cause says why a move to this state begins a restart; "" when it does not.
 func (w *worker) cause(to State) string {

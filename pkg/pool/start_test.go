@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"syscall"
 	"testing"
 	"testing/synctest"
@@ -215,5 +216,27 @@ func TestStopShortensAnotherGraceTime(t *testing.T) {
 			t.Errorf("stop took %v, want 2s", took)
 		}
 		<-started
+	})
+}
+
+// Who waits for the start hears that it is over after the observer has heard of
+// every worker, however slow that is.
+func TestStartIsToldLast(t *testing.T) {
+	inBubble(t, steady, func(t *testing.T, w *world) {
+		var told atomic.Int64
+		options := w.options(2)
+		options.Observer = observeFunc(func(e Event) {
+			if e.To == Ready && e.Worker == "default-0" {
+				time.Sleep(time.Minute)
+			}
+			if e.To == Ready {
+				told.Add(1)
+			}
+		})
+		p, _ := New(options)
+		if err := p.Start(t.Context()); err != nil || told.Load() != 2 {
+			t.Errorf("%v, when the observer had heard of %d", err, told.Load())
+		}
+		p.Stop(StopOptions{})
 	})
 }

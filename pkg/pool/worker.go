@@ -20,14 +20,15 @@ const (
 
 // worker is one slot. Everything below inbox belongs to the goroutine in run.
 type worker struct {
-	id     string
-	index  int
-	opts   Options
-	pool   *Pool
-	status atomic.Pointer[Status] // a copy for others
-	inbox  chan any
-	turns  chan turnCame // not in the inbox: a place that is left there is lost
-	done   chan struct{} // closed when run has returned
+	id      string
+	index   int
+	opts    Options
+	pool    *Pool
+	status  atomic.Pointer[Status] // a copy for others
+	inbox   chan any
+	telling atomic.Bool   // the observer is not through with the state in status
+	turns   chan turnCame // not in the inbox: a place that is left there is lost
+	done    chan struct{} // closed when run has returned
 
 	state       State
 	purpose     purpose
