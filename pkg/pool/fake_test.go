@@ -29,6 +29,7 @@ type world struct {
 	taken     map[int]string // port → holder
 	events    []Event
 	processes []*fakeProcess
+	called    []string     // tools, in the order of their calls
 	broken    []string     // what must never happen, and did
 	silent    map[int]bool // ports on which no health RPC is answered
 }
@@ -368,7 +369,12 @@ func (c fakeClient) Healthy(ctx context.Context) error {
 
 func (fakeClient) Close() {}
 
-func (fakeClient) Execute(ctx context.Context, call Call, _ func([]byte) error) ([]byte, error) {
+func (c fakeClient) Execute(ctx context.Context, call Call, _ func([]byte) error) ([]byte, error) {
+	if c.world != nil {
+		c.world.mu.Lock()
+		c.world.called = append(c.world.called, call.Tool)
+		c.world.mu.Unlock()
+	}
 	if call.Tool == "wait" {
 		<-ctx.Done()
 		return nil, ctx.Err()
