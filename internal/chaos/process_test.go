@@ -60,14 +60,14 @@ func TestScanTellsWhoseAProcessIs(t *testing.T) {
 	id := "chaos-" + unique(8)
 	r := s.newRunAs(id)
 	mine := map[string]process{
-		"token":     startChild(t, []string{tokenVariable + "=" + r.token}),
-		"variable":  startChild(t, []string{"SNAKEPIT_RUN_ID=" + id}),
-		"arguments": startChild(t, nil, "grpc_server.py", "--snakepit-run-id", id),
-		"joined":    startChild(t, nil, "grpc_server.py", "--snakepit-run-id="+id),
+		"token":    startChild(t, []string{tokenVariable + "=" + r.token}),
+		"variable": startChild(t, []string{"SNAKEPIT_RUN_ID=" + id}),
 	}
 	others := map[string]process{
 		"another token":   startChild(t, []string{tokenVariable + "=" + r.token + "0"}),
 		"a longer id":     startChild(t, []string{"SNAKEPIT_RUN_ID=" + id + "2"}),
+		"only arguments":  startChild(t, nil, "grpc_server.py", "--snakepit-run-id", id), // in an environment of its own
+		"joined":          startChild(t, nil, "grpc_server.py", "--snakepit-run-id="+id),
 		"in one argument": startChild(t, nil, "# --snakepit-run-id "+id),
 		"a decoy":         startChild(t, []string{"SNAKEPIT_RUN_ID=" + id}),
 	}
