@@ -1,7 +1,8 @@
 // Package guard is the small separate process that looks after a run when its
 // supervisor has ended, in whatever way: it learns of the end by a pipe, does
-// its own scan, and says what it found. It does nothing while the supervisor
-// lives, and never outlives its work.
+// its own scan, and says what it found. It stays until the end of the run is
+// written down, by whomever: a supervisor can be killed after its last question,
+// too. It does nothing else while the supervisor lives, and never outlives its work.
 package guard
 
 import (
@@ -20,6 +21,10 @@ import (
 // wordClean is what a supervisor says when all of its workers are stopped. A
 // pipe that ends without it means that the supervisor died.
 const wordClean = "clean\n"
+
+// wordSettled is what it says when the end of the run is written down and its
+// socket gone. A pipe that ends without it leaves that to the guard.
+const wordSettled = "settled\n"
 
 // Keeper starts child processes so that nobody else reaps them.
 type Keeper interface {
@@ -106,12 +111,15 @@ func (g *Guard) ID() procscan.ID {
 const patience = 15 * time.Second
 
 // Clean tells the guard that everything was stopped, and returns what its own
-// scan finds. An error means that no guard has looked.
-func (g *Guard) Clean() (Verdict, error) {
+// scan finds. It then stays until Settled. An error means that no guard has looked.
+func (g *Guard) Clean() (v Verdict, err error) {
 	ctx, cancel := context.WithTimeout(context.Background(), patience)
 	defer cancel()
-	defer g.in.Close()
-	defer g.out.Close() // ends who still reads from a guard that hangs
+	defer func() {
+		if err != nil {
+			g.close()
+		}
+	}()
 	if _, err := io.WriteString(g.in, wordClean); err != nil {
 		return Verdict{}, fmt.Errorf("cannot ask the guard: %w", err)
 	}
@@ -123,12 +131,25 @@ func (g *Guard) Clean() (Verdict, error) {
 		if err != nil {
 			return Verdict{}, fmt.Errorf("cannot read the guard's verdict: %w", err)
 		}
-		select {
-		case <-g.done:
-		case <-ctx.Done(): // what it had to say, it has said
-		}
 		return verdict, nil
 	case <-ctx.Done():
 		return Verdict{}, fmt.Errorf("the guard does not answer: %w", ctx.Err())
 	}
+}
+
+// Settled tells a guard that has given its verdict that nothing is left for it to
+// do, and waits for its end. One that has ended already needs no word.
+func (g *Guard) Settled() {
+	_, _ = io.WriteString(g.in, wordSettled) // whether it has ended, its process tells
+	g.close()
+	select {
+	case <-g.done:
+	case <-time.After(patience): // what it had to say, it has said
+	}
+}
+
+// close ends both pipes, and so who still reads from a guard that hangs.
+func (g *Guard) close() {
+	_ = g.in.Close()
+	_ = g.out.Close()
 }

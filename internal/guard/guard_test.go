@@ -82,6 +82,10 @@ func TestCleanAndNothingLeft(t *testing.T) {
 	}
 	zero := 0
 	h.mustTell(t, telemetry.Record{Event: telemetry.CleanupSuccess, Source: "guard", Count: &zero, Reason: "no orphaned processes"})
+	if g.ID().IsZero() {
+		t.Error("the guard has ended, and nobody has written down how the run has")
+	}
+	g.Settled()
 	if !g.ID().IsZero() {
 		t.Errorf("the guard is still PID %d", g.ID().PID)
 	}

@@ -3,7 +3,6 @@ package guard
 import (
 	"context"
 	"errors"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -64,7 +63,7 @@ func TestGuardThatDoesNotKnowItsSupervisor(t *testing.T) {
 	if err := p.meet(procscan.ID{}, fs.ErrPermission); !errors.Is(err, fs.ErrPermission) {
 		t.Errorf("nobody says that it may not look: %v", err)
 	}
-	err := p.confirm(context.Background(), io.Discard)
+	_, err := p.confirm(context.Background())
 	if !errors.Is(err, fs.ErrPermission) || !strings.Contains(err.Error(), "cannot tell who started this guard") {
 		t.Errorf("it confirms all the same: %v", err)
 	}

@@ -57,15 +57,34 @@ func Main(in io.Reader, out io.Writer, runsRoot, runID string, options ...Option
 	if err := p.meet(procscan.Lookup(os.Getppid())); err != nil {
 		p.logger.Error("the look for orphaned processes", "error", err)
 	}
-	word, err := bufio.NewReaderSize(in, 64).ReadString('\n')
-	if err != nil && !errors.Is(err, io.EOF) {
-		return fmt.Errorf("cannot wait for the supervisor: %w", err)
+	words := bufio.NewReaderSize(in, 64)
+	word, err := nextWord(words)
+	if err != nil {
+		return err
 	}
 	ctx := context.Background()
-	if word == wordClean {
-		return p.confirm(ctx, out)
+	if word != wordClean {
+		return p.takeOver(ctx, nil)
 	}
-	return p.takeOver(ctx)
+	verdict, err := p.confirm(ctx)
+	if err != nil {
+		return err
+	}
+	err = json.NewEncoder(out).Encode(verdict) // the supervisor may have died meanwhile, which the next word tells
+	if word, lost := nextWord(words); lost != nil || word == wordSettled {
+		return errors.Join(err, lost)
+	}
+	return p.takeOver(ctx, &verdict)
+}
+
+// nextWord waits for what the supervisor says; nothing, or half a word, when it has
+// ended.
+func nextWord(words *bufio.Reader) (string, error) {
+	word, err := words.ReadString('\n')
+	if err != nil && !errors.Is(err, io.EOF) {
+		return "", fmt.Errorf("cannot wait for the supervisor: %w", err)
+	}
+	return word, nil
 }
 
 // meet notes who has started this guard. That one may have ended; any other
@@ -82,27 +101,32 @@ func (p *process) meet(supervisor procscan.ID, err error) error {
 // exitWait is how long a supervisor whose pipe has ended may take to be gone.
 const exitWait = 2 * time.Second
 
-// confirm is the look after a clean stop. The supervisor lives and waits.
-func (p *process) confirm(ctx context.Context, out io.Writer) error {
+// confirm is the look after a clean stop. The supervisor lives and waits. An error
+// is that this is not its guard; why not everything could be told, the log says.
+func (p *process) confirm(ctx context.Context) (Verdict, error) {
 	found, err := rundir.Open(p.runs, p.runID)
 	if err != nil {
-		return err
+		return Verdict{}, err
 	}
 	if p.stranger != nil {
-		return p.stranger
+		return Verdict{}, p.stranger
 	}
 	if r := found.Record; r != nil && r.Supervisor.PID != p.supervisor.PID {
-		return fmt.Errorf("cannot look after run %q: its supervisor is PID %d, and that did not start this guard", p.runID, r.Supervisor.PID)
+		return Verdict{}, fmt.Errorf("cannot look after run %q: its supervisor is PID %d, and that did not start this guard", p.runID, r.Supervisor.PID)
 	}
 	verdict := p.look(ctx, false)
-	err = p.tell(rundir.EventsPath(filepath.Join(p.runs, p.runID)), verdict, "this indicates a bug in the normal shutdown")
-	return errors.Join(err, json.NewEncoder(out).Encode(verdict))
+	if err := p.tell(rundir.EventsPath(filepath.Join(p.runs, p.runID)), verdict, "this indicates a bug in the normal shutdown"); err != nil {
+		p.logger.Error("the look for orphaned processes", "error", err)
+	}
+	return verdict, nil
 }
 
 // takeOver is the cleanup after the supervisor has died. It acts only with the
 // run's lock: whoever else has it has taken the run over, and a new run of this
-// id must not lose its workers to us.
-func (p *process) takeOver(ctx context.Context) error {
+// id must not lose its workers to us. A verdict that was given before is not told
+// again: then the supervisor died on its way out, and only what it has left to do
+// is done.
+func (p *process) takeOver(ctx context.Context, given *Verdict) error {
 	// The kernel closes what a killed process had open in no promised order, so
 	// the pipe may end before the lock does. Whether it did, Adopt tells.
 	limited, cancel := context.WithTimeout(ctx, exitWait)
@@ -113,11 +137,31 @@ func (p *process) takeOver(ctx context.Context) error {
 		return err
 	}
 	defer dir.Close()
+	if another, err := p.isAnother(); another || err != nil {
+		return err
+	}
 	verdict := p.look(ctx, true)
-	err = p.tell(dir.EventsPath(), verdict, "the supervisor died")
+	reason := ""
+	if given == nil || !verdict.clean() {
+		err = p.tell(dir.EventsPath(), verdict, "the supervisor died")
+	}
+	if given != nil {
+		verdict = verdict.after(*given)
+		reason = "the supervisor died after it had stopped everything, before it had written that down"
+	}
 	return errors.Join(err, dir.Settle(rundir.End{
-		At: time.Now(), By: telemetry.SourceGuard, Found: verdict.Found, Killed: verdict.Killed, Survivors: verdict.Survivors, Confirmed: verdict.clean(),
+		At: time.Now(), By: telemetry.SourceGuard, Found: verdict.Found, Killed: verdict.Killed, Survivors: verdict.Survivors, Confirmed: verdict.clean(), Reason: reason,
 	}))
+}
+
+// isAnother says that the files are those of a later run of the same id, which has
+// come and gone meanwhile.
+func (p *process) isAnother() (bool, error) {
+	found, err := rundir.Open(p.runs, p.runID)
+	if err != nil {
+		return false, err
+	}
+	return found.Record != nil && found.Record.Key != "" && found.Record.Key != p.key, nil
 }
 
 // look looks for what is left, and ends it if that is the guard's task.

@@ -169,6 +169,7 @@ func TestTheCleanGoWithTheirOwn(t *testing.T) {
 			if v, err := h.guard.Clean(); err != nil || len(v.Survivors) > 0 {
 				t.Errorf("%+v, %v", v, err)
 			}
+			h.guard.Settled()
 		},
 	} {
 		t.Run(reason, func(t *testing.T) {

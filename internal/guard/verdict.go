@@ -18,6 +18,15 @@ type Verdict struct {
 // clean says that everything could be seen, and that nothing was there.
 func (v Verdict) clean() bool { return len(v.Found) == 0 && len(v.Errors) == 0 }
 
+// after is what two looks came to, of which the later one knows who lives.
+func (v Verdict) after(before Verdict) Verdict {
+	both := func(a, b []int) []int { return slices.Compact(slices.Sorted(slices.Values(slices.Concat(a, b)))) }
+	return Verdict{
+		Found: both(before.Found, v.Found), Killed: both(before.Killed, v.Killed), Survivors: v.Survivors,
+		Errors: slices.Concat(before.Errors, v.Errors),
+	}
+}
+
 // complete adds why not everything could be seen.
 func (s *scope) complete(v Verdict, err error) Verdict {
 	for _, problem := range append(slices.Clip(s.problems), err) {

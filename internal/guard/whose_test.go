@@ -3,7 +3,6 @@ package guard
 import (
 	"encoding/json"
 	"errors"
-	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -125,7 +124,7 @@ func TestGuardOfAnothersRun(t *testing.T) {
 	if err := errors.Join(p.meet(procscan.Lookup(1))); err != nil {
 		t.Fatal(err)
 	}
-	if err := p.confirm(t.Context(), io.Discard); err == nil || !strings.Contains(err.Error(), "did not start this guard") {
+	if _, err := p.confirm(t.Context()); err == nil || !strings.Contains(err.Error(), "did not start this guard") {
 		t.Errorf("%v", err)
 	}
 	mustLive(t, []*fixture{marked})

@@ -1,6 +1,7 @@
 package rundir
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"io/fs"
@@ -21,8 +22,8 @@ func (f Found) Settled() bool {
 }
 
 // Settle writes down what became of the processes of a run whose supervisor has
-// died, by their PIDs, and who tells of it: adding to what an earlier cleanup has written. How and
-// Reason of seen are filled in. When there are no survivors it also removes what
+// died, by their PIDs, and who tells of it: adding to what an earlier cleanup has written. How, and
+// Reason if there is none, of seen are filled in. When there are no survivors it also removes what
 // the supervisor would have: its socket and the registry. Broken files are set
 // aside.
 func (r *Run) Settle(seen End) error {
@@ -35,7 +36,7 @@ func (r *Run) Settle(seen End) error {
 	}
 	if record.State != StateEnded || record.End == nil {
 		record.State = StateEnded
-		record.End = &End{At: seen.At.UTC(), Confirmed: seen.Confirmed, How: EndSupervisorDied, Reason: "the supervisor ended without stopping the run"}
+		record.End = &End{At: seen.At.UTC(), Confirmed: seen.Confirmed, How: EndSupervisorDied, Reason: cmp.Or(seen.Reason, "the supervisor ended without stopping the run")}
 	}
 	record.End.Add(seen.By, seen.Found, seen.Killed)
 	record.End.Survivors = seen.Survivors

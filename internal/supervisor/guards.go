@@ -29,6 +29,7 @@ type watcher interface {
 	PID() int
 	Done() <-chan struct{}
 	Clean() (guard.Verdict, error)
+	Settled() // returns when it has ended, or will not
 }
 
 // guards is the guard of a run, and the next one when it dies.
@@ -38,7 +39,8 @@ type guards struct {
 
 	mu      sync.Mutex // guards the rest, and is held while a guard is born
 	current watcher
-	retired bool // the last look has begun: no other is started
+	retired bool    // the last look has begun: no other is started
+	witness watcher // has given its verdict, and stays until the end is written down
 	starts  []time.Time
 }
 
@@ -181,6 +183,7 @@ func (g *guards) ask() (guard.Verdict, []mute, error) {
 	if current != nil {
 		verdict, fate, err := lastWordOf(current)
 		if err == nil {
+			g.keep(current)
 			return verdict, nil, nil
 		}
 		silent, failed = []mute{{current.PID(), fate}}, err
@@ -193,23 +196,57 @@ func (g *guards) ask() (guard.Verdict, []mute, error) {
 	if err != nil {
 		return guard.Verdict{}, append(silent, mute{another.PID(), fate}), errors.Join(failed, err)
 	}
+	g.keep(another)
 	return verdict, silent, nil
 }
 
-// lastWordOf asks a guard, which is gone afterwards in any case: one that hangs
-// would go on some day, and tell of a look that was over long ago.
+func (g *guards) keep(witness watcher) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	g.witness = witness
+}
+
+// dismiss lets the guard go that has given its verdict, when the end of the run is
+// written down and nothing of the run is left to be removed. Until then it would do
+// that, if this process was killed.
+func (g *guards) dismiss() error {
+	if g == nil {
+		return nil // the run did not come so far
+	}
+	g.mu.Lock()
+	witness := g.witness
+	g.witness = nil
+	g.mu.Unlock()
+	if witness == nil {
+		return nil
+	}
+	witness.Settled()
+	_, err := seeOff(witness)
+	return err
+}
+
+// lastWordOf asks a guard. One without an answer is gone afterwards in any case: if
+// it only hangs, it would go on some day, and tell of a look that was over long ago.
 func lastWordOf(g watcher) (v guard.Verdict, fate string, err error) {
-	v, err = g.Clean()
+	if v, err = g.Clean(); err == nil {
+		return v, "", nil
+	}
+	fate, failed := seeOff(g)
+	return v, fate, errors.Join(err, failed)
+}
+
+// seeOff ends a guard that has not ended by itself, and says what became of it.
+func seeOff(g watcher) (fate string, err error) {
 	fate = "ended without a verdict"
 	if id := g.ID(); !id.IsZero() { // by its handle: what has the number then is this guard
 		ended := procscan.End(context.Background(), []procscan.Target{{ID: id, TrustIdentity: true}}, procscan.EndOptions{})[0]
 		if ended.Err != nil {
-			return v, "does not answer, and cannot be killed", errors.Join(err, ended.Err)
+			return "does not answer, and cannot be killed", ended.Err
 		}
 		if ended.Signal != "" {
 			fate = "did not answer, and was killed"
 		}
 	}
 	<-g.Done()
-	return v, fate, err
+	return fate, nil
 }

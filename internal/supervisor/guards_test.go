@@ -107,16 +107,18 @@ func startHung(t *testing.T) *hung {
 	return h
 }
 
-// wellGuard answers, and ends.
+func (h *hung) Settled() {}
+
+// wellGuard answers, and ends when it may.
 type wellGuard struct{ done chan struct{} }
 
 func (w *wellGuard) ID() procscan.ID       { return procscan.ID{} }
 func (w *wellGuard) PID() int              { return 7 }
 func (w *wellGuard) Done() <-chan struct{} { return w.done }
 func (w *wellGuard) Clean() (guard.Verdict, error) {
-	close(w.done)
 	return guard.Verdict{Killed: []int{9}}, nil
 }
+func (w *wellGuard) Settled() { close(w.done) }
 
 // A guard that does not answer is gone before another one looks.
 func TestGuardThatHangs(t *testing.T) {

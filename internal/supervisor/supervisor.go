@@ -144,6 +144,7 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 	defer func() { err = errors.Join(err, s.events.Close()) }()
 	s.tellSwept(found)
 
+	defer func() { err = errors.Join(err, s.guards.dismiss()) }() // when the socket is gone
 	listener, err := s.listen()
 	if err != nil {
 		return err
