@@ -3,6 +3,7 @@ package cmd
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"maps"
@@ -34,7 +35,11 @@ type chaosOptions struct {
 	keepGoing          bool
 	report             string
 	workersSet, seeded bool
+	iterationsSet      bool
 }
+
+// chaosTimeout is what an iteration may take if nobody says otherwise.
+const chaosTimeout = 2 * time.Minute
 
 func newChaos(env *Env) *cobra.Command {
 	o := &chaosOptions{env: env}
@@ -78,12 +83,12 @@ exits 0 only if every check of every scenario held, and 1 otherwise.`,
 	flags.StringVar(&o.python, "python", "", "Python interpreter of the workers (default: as start finds it)")
 	flags.IntVar(&o.iterations, "iterations", 1, "how often each scenario is run")
 	flags.Uint64Var(&o.seed, "seed", 0, "seed of the random numbers (default: a random one)")
-	flags.DurationVar(&o.timeout, "timeout", 2*time.Minute, "how long one iteration of a scenario may take")
+	flags.DurationVar(&o.timeout, "timeout", chaosTimeout, "how long one iteration of a scenario may take")
 	flags.DurationVar(&o.duration, "duration", 0, "repeat for this long, in place of --iterations, and show rates")
 	flags.BoolVar(&o.keepGoing, "keep-going", false, "go on after a failure")
 	flags.StringVar(&o.report, "report", "", "write the report to this file, in the format of -o")
 	c.RunE = func(c *cobra.Command, args []string) error {
-		o.workersSet, o.seeded = flags.Changed("workers"), flags.Changed("seed")
+		o.workersSet, o.seeded, o.iterationsSet = flags.Changed("workers"), flags.Changed("seed"), flags.Changed("iterations")
 		return o.run(c.Context(), args)
 	}
 	c.AddCommand(newChaosList(env))
@@ -109,9 +114,9 @@ func checkScenarios(args []string) error {
 	}
 	err := fmt.Errorf("there is no suite and no scenario %q", unknown)
 	if near := nearest(unknown, chaosNames()); len(near) > 0 {
-		err = fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
+		return fmt.Errorf("%w; did you mean %s?", err, strings.Join(near, " or "))
 	}
-	return err
+	return fmt.Errorf("%w; snakepit chaos list shows what there is", err)
 }
 
 // nearest are the names that come near, as cobra finds those of commands.
@@ -139,18 +144,15 @@ func (o *chaosOptions) run(ctx context.Context, args []string) error {
 	if o.output.value != "table" {
 		people = o.env.Err
 	}
-	show := newChaosWatch(people, scenarios, options)
-	options.Watcher = show
-	show.begin()
 	if err := o.tryReport(); err != nil {
 		return err
 	}
+	show := newChaosWatch(people, scenarios, options)
+	options.Watcher = show
+	show.begin()
 	report, err := chaos.Run(ctx, scenarios, options)
 	show.end(report)
-	if err != nil {
-		return err
-	}
-	if err := o.write(report); err != nil {
+	if err := errors.Join(err, o.write(report)); err != nil { // what was found out is worth a report in any case
 		return err
 	}
 	switch {
@@ -165,11 +167,13 @@ func (o *chaosOptions) run(ctx context.Context, args []string) error {
 func (o *chaosOptions) checkFlags() error {
 	switch {
 	case o.iterations < 1:
-		return failf(exitUsage, "", "cannot use --iterations %d: it takes at least 1", o.iterations)
+		return failf(exitUsage, "say how often each scenario is run: --iterations 1", "cannot use --iterations %d: it takes at least 1", o.iterations)
 	case o.timeout <= 0:
-		return failf(exitUsage, "", "cannot use --timeout %v: it is not positive", o.timeout)
+		return failf(exitUsage, "say how long one iteration may take: --timeout 2m", "cannot use --timeout %v: it is not positive", o.timeout)
 	case o.duration < 0:
-		return failf(exitUsage, "", "cannot use --duration %v: it is negative", o.duration)
+		return failf(exitUsage, "say for how long to repeat: --duration 10m", "cannot use --duration %v: it is negative", o.duration)
+	case o.duration > 0 && o.iterationsSet:
+		return failf(exitUsage, "leave one of them out", "cannot use --iterations with --duration: either says how often each scenario is run")
 	}
 	return nil
 }
@@ -209,9 +213,26 @@ func (o *chaosOptions) prepare(ctx context.Context, scenarios []chaos.Scenario) 
 		o.seed = uint64(rand.Uint32())
 	}
 	return chaos.Options{
-		Program: program, Env: os.Environ(), WorkDir: dir, Pool: pool,
+		Again: o.again(), Program: program, Env: os.Environ(), WorkDir: dir, Pool: pool,
 		Seed: o.seed, Rounds: o.iterations, Duration: o.duration, Timeout: o.timeout, KeepGoing: o.keepGoing,
 	}, nil
+}
+
+// again are the flags without which a failure would not be met again.
+func (o *chaosOptions) again() []string {
+	var words []string
+	for _, flag := range []struct{ name, value string }{{"config", o.file}, {"adapter", o.adapter}, {"python", o.python}} {
+		if flag.value != "" {
+			words = append(words, "--"+flag.name, flag.value)
+		}
+	}
+	if o.workersSet {
+		words = append(words, "--workers", strconv.Itoa(o.workers))
+	}
+	if o.timeout != chaosTimeout {
+		words = append(words, "--timeout", o.timeout.String())
+	}
+	return words
 }
 
 // pool is what the scenarios have to know of the pool.

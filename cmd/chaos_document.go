@@ -16,6 +16,7 @@ type chaosDocument struct {
 	SchemaVersion int             `json:"schema_version"`
 	Seed          uint64          `json:"seed"`
 	Passed        bool            `json:"passed"`
+	Cut           bool            `json:"cut,omitempty"` // by Ctrl-C or TERM
 	Scenarios     []chaosScenario `json:"scenarios"`
 }
 
@@ -23,10 +24,34 @@ type chaosScenario struct {
 	Name       string       `json:"name"`
 	Passed     bool         `json:"passed"`
 	Skipped    string       `json:"skipped,omitempty"` // why it has not run
+	Cut        bool         `json:"cut,omitempty"`     // one more iteration was cut short
 	Iterations int          `json:"iterations"`
 	Failures   int          `json:"failures"` // iterations in which a check did not hold
 	DurationMS float64      `json:"duration_ms"`
 	Checks     []chaosCheck `json:"checks"`
+	// Failed are the first few iterations that failed, with what happened in each.
+	Failed []chaosFailure `json:"failed,omitempty"`
+}
+
+type chaosFailure struct {
+	Iteration int           `json:"iteration"`
+	Seed      uint64        `json:"seed"`
+	Again     string        `json:"again"` // the command that meets it again
+	Checks    []chaosCheck  `json:"checks"`
+	Timeline  []chaosMoment `json:"timeline"`
+	Logs      []chaosLog    `json:"logs"`
+}
+
+type chaosMoment struct {
+	Time   time.Time `json:"time"`
+	AtMS   float64   `json:"at_ms"` // since the first one
+	Source string    `json:"source"`
+	Text   string    `json:"text"`
+}
+
+type chaosLog struct {
+	Name  string   `json:"name"` // run/worker
+	Lines []string `json:"lines"`
 }
 
 type chaosCheck struct {
@@ -36,18 +61,40 @@ type chaosCheck struct {
 }
 
 func chaosDocumentOf(report chaos.Report) chaosDocument {
-	d := chaosDocument{SchemaVersion: 1, Seed: report.Seed, Passed: report.Passed(), Scenarios: []chaosScenario{}}
+	d := chaosDocument{SchemaVersion: 1, Seed: report.Seed, Passed: report.Passed(), Cut: report.Cut, Scenarios: []chaosScenario{}}
 	for _, r := range report.Results {
 		s := chaosScenario{
-			Name: r.Scenario.Name, Passed: r.Passed(), Skipped: notRun(r),
-			Iterations: r.Iterations, Failures: r.Failures, DurationMS: millis(r.Took()), Checks: []chaosCheck{},
+			Name: r.Scenario.Name, Passed: r.Passed(), Skipped: notRun(r), Cut: r.Cut,
+			Iterations: r.Iterations, Failures: r.Failures, DurationMS: millis(r.Took()), Checks: chaosChecksOf(r.Checks),
 		}
-		for _, c := range r.Checks {
-			s.Checks = append(s.Checks, chaosCheck{c.Name, c.Passed, c.Detail})
+		for _, o := range r.Failed {
+			s.Failed = append(s.Failed, chaosFailureOf(o, report.Again))
 		}
 		d.Scenarios = append(d.Scenarios, s)
 	}
 	return d
+}
+
+func chaosChecksOf(checks []chaos.Check) []chaosCheck {
+	list := []chaosCheck{}
+	for _, c := range checks {
+		list = append(list, chaosCheck{c.Name, c.Passed, c.Detail})
+	}
+	return list
+}
+
+func chaosFailureOf(o chaos.Outcome, flags []string) chaosFailure {
+	f := chaosFailure{
+		Iteration: o.Iteration, Seed: o.Seed, Again: againLine(o, flags),
+		Checks: chaosChecksOf(o.Checks), Timeline: []chaosMoment{}, Logs: []chaosLog{},
+	}
+	for _, m := range o.Timeline {
+		f.Timeline = append(f.Timeline, chaosMoment{m.At.UTC(), millis(m.At.Sub(o.Timeline[0].At)), m.Source, m.Text})
+	}
+	for _, log := range o.Logs {
+		f.Logs = append(f.Logs, chaosLog(log))
+	}
+	return f
 }
 
 // notRun is why a scenario has not run.
@@ -55,6 +102,8 @@ func notRun(r chaos.Result) string {
 	switch {
 	case r.Iterations > 0:
 		return ""
+	case r.Cut:
+		return "cut short: nothing is proven"
 	case r.Skipped != "":
 		return r.Skipped
 	}
@@ -117,6 +166,7 @@ type junitCase struct {
 	Name    string        `xml:"name,attr"`
 	Time    string        `xml:"time,attr"`
 	Skipped *junitReason  `xml:"skipped"`
+	Error   *junitFailure `xml:"error"`
 	Failure *junitFailure `xml:"failure"`
 	Output  string        `xml:"system-out,omitempty"`
 }
@@ -142,6 +192,7 @@ func printJUnit(w io.Writer, report chaos.Report) error {
 		all.Tests += suite.Tests
 		all.Failures += suite.Failures
 		all.Skipped += suite.Skipped
+		all.Errors += suite.Errors
 		all.Suites = append(all.Suites, suite)
 	}
 	if _, err := io.WriteString(w, xml.Header); err != nil {
@@ -166,11 +217,14 @@ func junitSuiteOf(name string, report chaos.Report) junitSuite {
 		if r.Scenario.Suite != name {
 			continue
 		}
-		c := junitCaseOf(r)
+		c := junitCaseOf(r, report)
 		took += r.Took()
 		suite.Tests++
 		if c.Failure != nil {
 			suite.Failures++
+		}
+		if c.Error != nil {
+			suite.Errors++
 		}
 		if c.Skipped != nil {
 			suite.Skipped++
@@ -181,10 +235,20 @@ func junitSuiteOf(name string, report chaos.Report) junitSuite {
 	return suite
 }
 
-func junitCaseOf(r chaos.Result) junitCase {
+// junitCaseOf says of what was cut short that it is an error: readers show that in
+// red, as they do not what was skipped.
+func junitCaseOf(r chaos.Result, report chaos.Report) junitCase {
 	c := junitCase{Class: "chaos." + r.Scenario.Suite, Name: r.Scenario.Name, Time: seconds(r.Took())}
 	plain := newStyles(io.Discard)
-	if reason := notRun(r); reason != "" {
+	reason := notRun(r)
+	if report.Cut && (r.Cut || verdictOf(r) == "not run") && r.Failures == 0 {
+		c.Error = &junitFailure{
+			Message: "cut short: nothing is proven", Type: "cut",
+			Text: fmt.Sprintf("The run was interrupted after %s; %s that ended held.\nagain: %s", tenths(report.Took), count(r.Iterations, "iteration", "iterations"), againLine(chaos.Outcome{Scenario: r.Scenario.Name, Seed: report.Seed}, report.Again)),
+		}
+		return c
+	}
+	if reason != "" {
 		c.Skipped = &junitReason{reason}
 		return c
 	}
@@ -195,7 +259,7 @@ func junitCaseOf(r chaos.Result) junitCase {
 	first := r.Failed[0].Failed()[0]
 	var text []string
 	for _, failed := range r.Failed {
-		text = append(text, failureText(plain, failed))
+		text = append(text, failureText(plain, failed, report.Again))
 	}
 	c.Failure = &junitFailure{
 		Message: fmt.Sprintf("%d of %d iterations failed: %s: %s", r.Failures, r.Iterations, first.Name, oneLine(first.Detail)),

@@ -23,7 +23,7 @@ func chaosText(s *styles, report chaos.Report, width int) string {
 	}
 	for _, r := range report.Results {
 		for _, failed := range r.Failed {
-			blocks = append(blocks, failureText(s, failed))
+			blocks = append(blocks, failureText(s, failed, report.Again))
 		}
 	}
 	blocks = append(blocks, chaosTable(s, report, "", width), verdictLine(s, report))
@@ -41,6 +41,8 @@ func verdictOf(r chaos.Result) string {
 	switch {
 	case r.Failures > 0:
 		return "failed"
+	case r.Cut:
+		return "cut short"
 	case r.Iterations > 0:
 		return "passed"
 	case r.Skipped != "":
@@ -82,10 +84,10 @@ func indented(text, indent string, look lipgloss.Style) string {
 
 // failureText is a failure, ready to be pasted: the checks, what happened, and
 // what the logs say.
-func failureText(s *styles, o chaos.Outcome) string {
+func failureText(s *styles, o chaos.Outcome, flags []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  iteration %d; again: %s\n", s.bad.Render("✗ "+o.Scenario), o.Iteration,
-		s.title.Render(fmt.Sprintf("snakepit chaos %s --seed %d", o.Scenario, o.Seed)))
+		s.title.Render(againLine(o, flags)))
 	b.WriteString(checksText(s, o.Failed(), "  "))
 	if len(o.Timeline) > 0 {
 		fmt.Fprintf(&b, "\n  %s", s.faint.Render("what happened, in milliseconds"))
@@ -104,6 +106,26 @@ func failureText(s *styles, o chaos.Outcome) string {
 		}
 	}
 	return b.String()
+}
+
+// againLine is the command that meets a failure again, for a shell.
+func againLine(o chaos.Outcome, flags []string) string {
+	words := []string{"snakepit", "chaos", o.Scenario, "--seed", strconv.FormatUint(o.Seed, 10)}
+	for _, word := range flags {
+		words = append(words, shellWord(word))
+	}
+	return strings.Join(words, " ")
+}
+
+// shellWord quotes what a shell would take for more than one word, or for another.
+func shellWord(word string) string {
+	plain := func(r rune) bool {
+		return r >= 'a' && r <= 'z' || r >= 'A' && r <= 'Z' || r >= '0' && r <= '9' || strings.ContainsRune("-_./:=,+@%", r)
+	}
+	if word != "" && strings.IndexFunc(word, func(r rune) bool { return !plain(r) }) < 0 {
+		return word
+	}
+	return "'" + strings.ReplaceAll(word, "'", `'\''`) + "'"
 }
 
 // shortSource leaves a run's id its own part.

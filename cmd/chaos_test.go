@@ -8,6 +8,7 @@ import (
 	"io"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -22,7 +23,7 @@ import (
 func sampleChaos() chaos.Report {
 	at := time.Date(2026, 3, 4, 5, 6, 7, 0, time.UTC)
 	chosen, _ := chaos.Select([]string{"shutdown", "disk_full"})
-	report := chaos.Report{Seed: 7, Began: at, Took: 12345 * time.Millisecond, Rounds: 2}
+	report := chaos.Report{Seed: 7, Again: []string{"--config", "my pool.yaml", "--workers", "3"}, Began: at, Took: 12345 * time.Millisecond, Rounds: 2}
 	for _, s := range chosen {
 		report.Results = append(report.Results, chaos.Result{Scenario: s})
 	}
@@ -61,24 +62,66 @@ func TestChaosText(t *testing.T) {
 	}
 }
 
+// On a small screen the scenario that runs and what has failed are seen in any case.
+func TestChaosNear(t *testing.T) {
+	w := newChaosWatch(io.Discard, chaos.Scenarios(), chaos.Options{Rounds: 1})
+	w.scenario = chaos.Scenarios()[15]
+	for i := range 15 {
+		w.report.Results[i].Add(chaos.Outcome{Passed: i != 2, Took: time.Second})
+	}
+	for rows, want := range map[int]string{
+		3:  "… 18 more: 13 passed, 5 waiting",
+		20: "… 1 more: 1 passed",
+		21: "",
+	} {
+		near, rest := w.near(rows)
+		var names []string
+		for _, r := range near.Results {
+			names = append(names, r.Scenario.Name)
+		}
+		if rest != want || len(names) != rows || !slices.Contains(names, w.scenario.Name) || !slices.Contains(names, chaos.Scenarios()[2].Name) {
+			t.Errorf("%d rows: %q, %v", rows, rest, names)
+		}
+	}
+}
+
 // The document as it was promised, written down a second time.
 func TestChaosJSON(t *testing.T) {
+	type check struct {
+		Name   string `json:"name"`
+		Passed bool   `json:"passed"`
+		Detail string `json:"detail"`
+	}
 	var document struct {
 		SchemaVersion int    `json:"schema_version"`
 		Seed          uint64 `json:"seed"`
 		Passed        bool   `json:"passed"`
+		Cut           bool   `json:"cut,omitempty"`
 		Scenarios     []struct {
 			Name       string  `json:"name"`
 			Passed     bool    `json:"passed"`
 			Skipped    string  `json:"skipped,omitempty"`
+			Cut        bool    `json:"cut,omitempty"`
 			Iterations int     `json:"iterations"`
 			Failures   int     `json:"failures"`
 			DurationMS float64 `json:"duration_ms"`
-			Checks     []struct {
-				Name   string `json:"name"`
-				Passed bool   `json:"passed"`
-				Detail string `json:"detail"`
-			} `json:"checks"`
+			Checks     []check `json:"checks"`
+			Failed     []struct {
+				Iteration int     `json:"iteration"`
+				Seed      uint64  `json:"seed"`
+				Again     string  `json:"again"`
+				Checks    []check `json:"checks"`
+				Timeline  []struct {
+					Time   time.Time `json:"time"`
+					AtMS   float64   `json:"at_ms"`
+					Source string    `json:"source"`
+					Text   string    `json:"text"`
+				} `json:"timeline"`
+				Logs []struct {
+					Name  string   `json:"name"`
+					Lines []string `json:"lines"`
+				} `json:"logs"`
+			} `json:"failed,omitempty"`
 		} `json:"scenarios"`
 	}
 	var out bytes.Buffer
@@ -98,6 +141,82 @@ func TestChaosJSON(t *testing.T) {
 		t.Errorf("%+v", crash)
 	case full.Passed || full.Skipped != "it needs root" || document.Scenarios[1].Skipped == "":
 		t.Errorf("%+v", full)
+	}
+	if len(crash.Failed) != 1 || len(document.Scenarios[0].Failed) != 0 {
+		t.Fatalf("%+v", document)
+	}
+	f := crash.Failed[0]
+	switch {
+	case f.Iteration != 3 || f.Again != "snakepit chaos supervisor_crash --seed 9 --config 'my pool.yaml' --workers 3":
+		t.Errorf("%+v", f)
+	case len(f.Checks) != 2 || len(f.Timeline) != 3 || f.Timeline[2].AtMS != 12 || f.Timeline[2].Source != "fault" || f.Timeline[0].Time.IsZero():
+		t.Errorf("%+v", f)
+	case len(f.Logs) != 1 || f.Logs[0].Name != "chaos-abcdefghij/default-0" || len(f.Logs[0].Lines) != 2:
+		t.Errorf("%+v", f.Logs)
+	}
+}
+
+// What was cut short is an error in a JUnit file, in the scenario that ran and in
+// those that were to follow: what is only skipped is green.
+func TestChaosJUnitOfACut(t *testing.T) {
+	chosen, _ := chaos.Select([]string{"shutdown"})
+	report := chaos.Report{Seed: 7, Cut: true, Took: time.Second}
+	for _, s := range chosen {
+		report.Results = append(report.Results, chaos.Result{Scenario: s})
+	}
+	held := chaos.Outcome{Passed: true, Took: time.Second, Checks: []chaos.Check{{Name: "ports", Passed: true}}}
+	report.Results[0].Add(held)
+	report.Results[1].Add(held)
+	report.Results[1].Cut = true // in a second round
+	report.Results[2].Add(chaos.Outcome{Skipped: "not here"})
+	var out bytes.Buffer
+	if err := printJUnit(&out, report); err != nil {
+		t.Fatal(err)
+	}
+	var read struct {
+		Errors int `xml:"errors,attr"`
+		Suites []struct {
+			Errors int `xml:"errors,attr"`
+			Cases  []struct {
+				Name  string `xml:"name,attr"`
+				Error *struct {
+					Message string `xml:"message,attr"`
+					Text    string `xml:",chardata"`
+				} `xml:"error"`
+				Skipped *struct{} `xml:"skipped"`
+			} `xml:"testcase"`
+		} `xml:"testsuite"`
+	}
+	if err := xml.Unmarshal(out.Bytes(), &read); err != nil {
+		t.Fatal(err)
+	}
+	var red []string
+	for _, c := range read.Suites[0].Cases {
+		if c.Error != nil && strings.Contains(c.Error.Message, "cut short") && strings.Contains(c.Error.Text, "snakepit chaos "+c.Name+" --seed 7") {
+			red = append(red, c.Name)
+		}
+		if (c.Skipped != nil) != (c.Name == "port_not_releasing") {
+			t.Errorf("%s: skipped %v", c.Name, c.Skipped != nil)
+		}
+	}
+	if diff := cmp.Diff([]string{"kill_during_shutdown", "supervisor_crash"}, red); diff != "" || read.Errors != 2 || read.Suites[0].Errors != 2 {
+		t.Errorf("%d errors (-want +got):\n%s", read.Errors, diff)
+	}
+}
+
+// The command that meets a failure again has all that the pool depended on, and is
+// one for a shell.
+func TestChaosAgain(t *testing.T) {
+	o := &chaosOptions{
+		file: "it's mine.yaml", adapter: "hello:Hello", python: "/opt/py/bin/python", workers: 8, workersSet: true, timeout: 90 * time.Second,
+	}
+	const want = `snakepit chaos decoys --seed 5 --config 'it'\''s mine.yaml' --adapter hello:Hello --python /opt/py/bin/python --workers 8 --timeout 1m30s`
+	if got := againLine(chaos.Outcome{Scenario: "decoys", Seed: 5}, o.again()); got != want {
+		t.Errorf("got  %s\nwant %s", got, want)
+	}
+	plain := &chaosOptions{workers: 4, timeout: chaosTimeout}
+	if got := againLine(chaos.Outcome{Scenario: "decoys", Seed: 5}, plain.again()); got != "snakepit chaos decoys --seed 5" {
+		t.Error(got)
 	}
 }
 
@@ -171,6 +290,12 @@ func TestChaosUsage(t *testing.T) {
 		{[]string{"shutdown", "-o", "yaml"}, "table|json|junit"},
 		{[]string{"shutdown", "--config", "nowhere.yaml"}, "nowhere.yaml"},
 		{[]string{"shutdown", "--workers", "0"}, "--workers"},
+		{[]string{"shutdown", "--iterations", "-3"}, "say how often each scenario is run: --iterations 1"},
+		{[]string{"shutdown", "--iterations", "3", "--duration", "1m"}, "leave one of them out"},
+		{[]string{"shutdown", "--seed", "-1"}, "--seed"},
+		{[]string{"qqqqqqqqqq"}, "snakepit chaos list"},
+		{[]string{"shutdown", "--report", "nowhere/chaos.xml"}, "choose another place"},
+		{[]string{"shutdown", "--report", "."}, "choose another place"},
 	} {
 		out, err := s.command(append([]string{"chaos"}, tt.args...)...).CombinedOutput()
 		if wrong := exitsWith("2", err); wrong != nil || !strings.Contains(string(out), tt.want) {
@@ -249,7 +374,7 @@ func TestChaosFindsOut(t *testing.T) {
 // Ctrl-C ends what runs, and nothing is left.
 func TestChaosInterrupted(t *testing.T) {
 	s := newChaosSandbox(t)
-	cmd := s.command("chaos", "hung_worker", "--workers", "2")
+	cmd := s.command("chaos", "hung_worker", "supervisor_crash", "--workers", "2", "-o", "junit", "--report", "chaos.xml")
 	var out strings.Builder
 	cmd.Stderr = &out
 	stdout, err := cmd.StdoutPipe()
@@ -276,8 +401,12 @@ func TestChaosInterrupted(t *testing.T) {
 		t.Fatal(err)
 	}
 	text, _ := io.ReadAll(stdout)
-	if wrong := exitsWith("1", cmd.Wait()); wrong != nil || !strings.Contains(out.String(), "cut short") || !strings.Contains(string(text), "cut short") {
+	if wrong := exitsWith("1", cmd.Wait()); wrong != nil || strings.Count(out.String(), "cut short") < 2 {
 		t.Errorf("%v: %s%s", wrong, text, out.String())
+	}
+	report, err := os.ReadFile(filepath.Join(s.dir, "chaos.xml"))
+	if err != nil || !strings.Contains(string(report), `tests="2" failures="0" skipped="0" errors="2"`) {
+		t.Errorf("the report of what was cut short is not red: %v: %s", err, report)
 	}
 	look := s.command("orphans", "--all", "--run-id", id, "-o", "json")
 	if found, err := look.Output(); err != nil || strings.Contains(string(found), `"pid"`) {

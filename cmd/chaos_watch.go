@@ -3,6 +3,8 @@ package cmd
 import (
 	"fmt"
 	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/x/ansi"
@@ -102,9 +104,9 @@ func (w *chaosWatch) draw() {
 	}
 	w.size = screenOf(w.out) // it may have been resized
 	s := w.styles
+	head := s.faint.Render(fmt.Sprintf("chaos  seed %d  Ctrl-C ends, and cleans up", w.report.Seed)) + "\n\n"
 	lines := []string{
-		s.faint.Render(fmt.Sprintf("chaos  seed %d  Ctrl-C ends, and cleans up", w.report.Seed)), "",
-		chaosTable(s, w.report, w.scenario.Name, w.size.width), "",
+		"",
 		fmt.Sprintf("%s  %s", s.title.Render(w.scenario.Name), w.progress()),
 		"  " + s.faint.Render("assumes ") + w.scenario.Assumes,
 		"  " + s.faint.Render("fault   ") + w.scenario.Fault,
@@ -113,8 +115,56 @@ func (w *chaosWatch) draw() {
 		lines = append(lines, checksText(s, w.checks, "  "))
 	}
 	lines = append(lines, "  "+s.warn.Render("… "+oneLine(w.doing)))
-	fmt.Fprint(w.out, frame(strings.Join(lines, "\n"), w.size, !w.drawn))
+	now := strings.Join(lines, "\n")
+	room := w.size.height - 1 - strings.Count(head, "\n") - 2 - strings.Count(now, "\n") // the table's own head, and what was left out
+	near, rest := w.near(max(room-1, fewestRows))
+	table := chaosTable(s, near, w.scenario.Name, w.size.width)
+	if rest != "" {
+		table += "\n" + s.faint.Render(rest)
+	}
+	fmt.Fprint(w.out, frame(head+table+"\n"+now, w.size, !w.drawn))
 	w.drawn = true
+}
+
+// fewestRows are shown of the table, whatever else there is to say.
+const fewestRows = 3
+
+// near is as much of the report as there is room for: what has failed, and what is
+// next to the scenario that runs. The rest is only counted.
+func (w *chaosWatch) near(rows int) (chaos.Report, string) {
+	all := w.report.Results
+	if len(all) <= rows {
+		return w.report, ""
+	}
+	at := slices.IndexFunc(all, func(r chaos.Result) bool { return r.Scenario.Name == w.scenario.Name })
+	order := make([]int, len(all))
+	for i := range order {
+		order[i] = i
+	}
+	urgency := func(i int) int {
+		if i == at {
+			return -2
+		}
+		if all[i].Failures > 0 {
+			return -1
+		}
+		return max(i-at, at-i)
+	}
+	slices.SortStableFunc(order, func(a, b int) int { return urgency(a) - urgency(b) })
+	left := map[string]int{}
+	for _, i := range order[rows:] {
+		left[strings.Replace(verdictOf(all[i]), "not run", "waiting", 1)]++
+	}
+	report := w.report
+	report.Results = nil
+	for _, i := range slices.Sorted(slices.Values(order[:rows])) {
+		report.Results = append(report.Results, all[i])
+	}
+	var words []string
+	for _, verdict := range slices.Sorted(maps.Keys(left)) {
+		words = append(words, fmt.Sprintf("%d %s", left[verdict], verdict))
+	}
+	return report, fmt.Sprintf("… %d more: %s", len(all)-rows, strings.Join(words, ", "))
 }
 
 func (w *chaosWatch) progress() string {

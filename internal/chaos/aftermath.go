@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"net"
 	"os"
 	"path/filepath"
 	"slices"
@@ -13,6 +14,39 @@ import (
 )
 
 // What must hold when a run is over, however it came to that.
+
+// The names of the checks that every scenario makes of every run that it is about.
+const (
+	checkGone   = "no survivor"
+	checkOver   = "run over"
+	checkBound  = "ports"
+	checkFiles  = "registry, socket, lock"
+	checkRecord = "record"
+	checkEvents = "events"     // if there is a guard
+	checkOthers = "bystanders" // of every scenario, even if it has two runs
+)
+
+// checkWhole fails a scenario that has started a run, and left one of them out.
+func (s *stage) checkWhole() {
+	if !s.started {
+		return
+	}
+	promised := []string{checkGone, checkOver, checkBound, checkFiles, checkRecord}
+	if s.first().guarded() {
+		promised = append(promised, checkEvents)
+	}
+	if s.suffix != "" {
+		for _, name := range slices.Clone(promised) {
+			promised = append(promised, name+s.suffix)
+		}
+	}
+	missing := slices.DeleteFunc(promised, func(name string) bool {
+		return slices.ContainsFunc(s.checks, func(c Check) bool { return c.Name == name })
+	})
+	if len(missing) > 0 {
+		s.check(Check{Name: "the scenario is whole", Detail: fmt.Sprintf("it has not looked at %q", missing)})
+	}
+}
 
 // allGone waits until nothing of the first run is alive but its own processes,
 // which allOver is about.
@@ -64,7 +98,7 @@ func (s *stage) awaitGone(ctx context.Context, r *run, limit time.Duration) erro
 		return failed
 	}
 	took := max(0, last.Sub(s.faultAt))
-	c := Check{Name: "no survivor", Passed: gone, Took: took, Limit: limit, Detail: fmt.Sprintf("the last of %s gone after %v, limit %v", count(len(known), "process", "processes"), round(took), limit)}
+	c := Check{Name: checkGone, Passed: gone, Took: took, Limit: limit, Detail: fmt.Sprintf("the last of %s gone after %v, limit %v", count(len(known), "process", "processes"), round(took), limit)}
 	if !gone {
 		c.Detail = fmt.Sprintf("alive after %v: %s", limit, describe(left))
 	}
@@ -95,7 +129,7 @@ func (s *stage) awaitOver(ctx context.Context, r *run, limit time.Duration) erro
 		return nil
 	}
 	took := time.Since(s.faultAt)
-	c := Check{Name: "run over", Passed: over, Took: took, Limit: limit, Detail: fmt.Sprintf("supervisor and guard gone after %v, limit %v", round(took), limit)}
+	c := Check{Name: checkOver, Passed: over, Took: took, Limit: limit, Detail: fmt.Sprintf("supervisor and guard gone after %v, limit %v", round(took), limit)}
 	if !over {
 		c.Detail = fmt.Sprintf("alive after %v: %s", limit, describe(left))
 	}
@@ -108,7 +142,7 @@ func (s *stage) awaitOver(ctx context.Context, r *run, limit time.Duration) erro
 // have been given to a stranger since: what listens there then is another socket.
 func (s *stage) checkPorts(ctx context.Context, r *run) {
 	began, ports, strangers := time.Now(), r.ports(), 0
-	c := Check{Name: "ports", Passed: true, Limit: releaseLimit}
+	c := Check{Name: checkBound, Passed: true, Limit: releaseLimit}
 	for _, port := range ports {
 		var why error
 		if await(ctx, releaseLimit-time.Since(began), func() bool { why = free(r.host(), port); return why == nil }) {
@@ -172,7 +206,35 @@ func (s *stage) checkDisk(r *run) {
 	if _, err := os.Lstat(r.socket()); !errors.Is(err, fs.ErrNotExist) {
 		wrong = append(wrong, "the socket is there: "+r.socket())
 	}
-	c := Check{Name: "registry, socket, lock", Passed: len(wrong) == 0, Detail: "empty, gone, free"}
+	c := Check{Name: checkFiles, Passed: len(wrong) == 0, Detail: "empty, gone, free"}
+	if !c.Passed {
+		c.Detail = strings.Join(wrong, "; ")
+	}
+	s.check(c)
+}
+
+// checkRemains looks at what a run leaves whose end nobody could write down: its
+// socket may be there if nobody was left to remove it, and the registry may name
+// those that are gone; the next start takes them away, which idFreeAgain looks at.
+func (s *stage) checkRemains(r *run) {
+	var wrong []string
+	if free, err := r.lockIsFree(); err != nil || !free {
+		wrong = append(wrong, fmt.Sprintf("the lock is free: %s (%v)", yesNo(free), err))
+	}
+	entries, err := r.readRegistry()
+	if err != nil {
+		wrong = append(wrong, err.Error())
+	}
+	for _, e := range entries {
+		if e.PID != 0 && alive(ident{e.PID, e.Start}) {
+			wrong = append(wrong, fmt.Sprintf("%s, PID %d, is registered and alive", e.Worker, e.PID))
+		}
+	}
+	if conn, err := net.DialTimeout("unix", r.socket(), time.Second); err == nil {
+		_ = conn.Close() // nothing was said
+		wrong = append(wrong, "somebody answers on the socket")
+	}
+	c := Check{Name: checkFiles, Passed: len(wrong) == 0, Detail: fmt.Sprintf("lock free, nobody behind the socket, %s in the registry and none alive; the next start takes that away", count(len(entries), "worker", "workers"))}
 	if !c.Passed {
 		c.Detail = strings.Join(wrong, "; ")
 	}
@@ -201,8 +263,21 @@ func idFreeAgain(ctx context.Context, s *stage) error {
 		if err := s.stopRun(ctx, again); err != nil {
 			return err
 		}
-		return s.awaitGone(ctx, again, afterStop(again))
+		return s.settledOver(ctx, again)
 	})
+}
+
+// settledOver is all that has to hold of a run that was stopped.
+func (s *stage) settledOver(ctx context.Context, r *run) error {
+	if err := s.awaitGone(ctx, r, afterStop(r)); err != nil {
+		return err
+	}
+	if err := s.awaitOver(ctx, r, afterStop(r)); err != nil {
+		return err
+	}
+	s.checkEnd(r, ending{how: "stopped", nobody: true}, nil)
+	s.checkDisk(r)
+	return nil
 }
 
 // aside does something beside the point of the scenario, all of whose checks count

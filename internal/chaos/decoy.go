@@ -70,7 +70,7 @@ func (s *stage) isDecoy(id ident) bool {
 
 // checkDecoys looks whether all bystanders are as they were.
 func (s *stage) checkDecoys() {
-	c := Check{Name: "bystanders", Passed: true, Detail: fmt.Sprintf("%d look-alikes are as they were", len(s.decoys))}
+	c := Check{Name: checkOthers, Passed: true, Detail: fmt.Sprintf("%d look-alikes are as they were", len(s.decoys))}
 	for _, d := range s.decoys {
 		now, err := lookup(d.pid)
 		if err != nil || now.ident != d.ident || now.dead() || now.halted() {
@@ -89,5 +89,8 @@ func (d *decoy) end() error {
 	if failed := d.cmd.Wait(); !errors.As(failed, &exited) {
 		err = errors.Join(err, failed)
 	}
-	return err
+	if err != nil {
+		return fmt.Errorf("cannot end a bystander, PID %d: %w", d.pid, err)
+	}
+	return nil
 }

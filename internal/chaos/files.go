@@ -70,6 +70,7 @@ type eventLine struct {
 	Cause  string    `json:"cause"`
 	Count  *int      `json:"count"`
 	PIDs   []int     `json:"pids"`
+	Source string    `json:"source"`
 }
 
 func (e eventLine) String() string {

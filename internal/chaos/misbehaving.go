@@ -11,6 +11,9 @@ import (
 
 // What is done to single workers, or what they do, and how it is to end.
 
+// secondRun ends the names of the checks about the other run of a scenario.
+const secondRun = ", 2nd run"
+
 // another has the scenario go on with another run of the same kind.
 func another(ctx context.Context, s *stage) error {
 	if s.failed {
@@ -18,7 +21,7 @@ func another(ctx context.Context, s *stage) error {
 	}
 	r := s.newRun()
 	r.flags, r.brought = s.first().flags, s.first().brought
-	s.current, s.hurt = r, nil
+	s.current, s.hurt, s.suffix = r, nil, secondRun
 	return start(ctx, s)
 }
 

@@ -28,7 +28,7 @@ func mutations() []mutation {
 	return []mutation{
 		{"no KILL after TERM", []edit{
 			{"pkg/pool/ending.go", "	w.signal(syscall.SIGKILL, \"KILL\")\n", ""},
-		}, "ignores_term", "stop"},
+		}, "ignores_term", "stop" + secondRun},
 		{"no wait for the release of a port", []edit{
 			{"pkg/pool/release.go", "if !w.opts.LeaveResources {", "if w.opts.LeaveResources {"},
 		}, "port_not_releasing", "exit code of restart"},
@@ -58,7 +58,7 @@ func mutations() []mutation {
 			{"internal/supervisor/descendants.go", "	targets := func(ctx context.Context) ([]procscan.Target, error) {\n", "	targets := func(ctx context.Context) ([]procscan.Target, error) {\n		if true {\n			return nil, nil\n		}\n"},
 			{"internal/guard/main.go", "	verdict := p.look(ctx, false)\n", "	verdict := Verdict{}\n"},
 			{"pkg/pool/adopted.go", "	find := func(ctx context.Context) ([]procscan.Target, error) {\n", "	find := func(ctx context.Context) ([]procscan.Target, error) {\n		if true {\n			return nil, nil\n		}\n"},
-		}, "setsid_grandchild", "its word"},
+		}, "setsid_grandchild", "its word" + secondRun},
 		{"leaves a worker in the registry", []edit{
 			{"internal/supervisor/output.go", "return r.file.Remove(worker)", "return nil"},
 		}, "normal_shutdown", "registry, socket, lock"},
@@ -71,6 +71,15 @@ func mutations() []mutation {
 		{"does not say whom it has killed", []edit{
 			{"internal/guard/main.go", "Found: verdict.Found, Killed: verdict.Killed, Survivors: verdict.Survivors, Confirmed", "Found: verdict.Found, Survivors: verdict.Survivors, Confirmed"},
 		}, "kill_during_shutdown", "record"},
+		{"counts its supervisor among the killed", []edit{
+			{"internal/guard/main.go", "	verdict := p.look(ctx, true)\n", "	verdict := p.look(ctx, true)\n	verdict.Found, verdict.Killed = append(verdict.Found, p.supervisor.PID), append(verdict.Killed, p.supervisor.PID)\n"},
+		}, "kill_during_shutdown", "record"},
+		{"tells everything twice", []edit{
+			{"internal/guard/main.go", "		events.Emit(event)\n", "		events.Emit(event)\n		events.Emit(event)\n"},
+		}, "kill_during_shutdown", "events"},
+		{"names others as killed", []edit{
+			{"internal/telemetry/findings.go", "Count: &killed, PIDs: f.Killed}", "Count: &killed, PIDs: []int{1}}"},
+		}, "kill_during_shutdown", "events"},
 		{"does not notice that a worker hangs", []edit{
 			{"pkg/pool/options.go", "	setDefault(&o.HealthTimeout, 15*time.Second)\n", "	o.HealthTimeout = time.Hour\n"},
 		}, "hung_worker", "back on its port"},

@@ -33,7 +33,7 @@ func neighboursSuite() []Scenario {
 			needs:   needsAll(needsGuard, needsFreePorts),
 			steps: []step{
 				start, startNeighbour(alike), pause(500 * time.Millisecond), freezeOne, killBoth, onlyHurtLeft,
-				orphansKilled, allGone(afterKill), allOver(afterKill), nothingOnDisk,
+				orphansKilled, allGone(afterKill), allOver(afterKill), died.told, nothingOnDisk,
 				neighbourUntouched, stopNeighbour,
 			},
 		},
@@ -44,7 +44,7 @@ func neighboursSuite() []Scenario {
 			needs:   needsGuard,
 			steps: []step{
 				start, pause(500 * time.Millisecond), freezeOne, killBoth, onlyHurtLeft, recyclePID,
-				sweptOrKilled, allGone(afterKill), nothingOnDisk,
+				sweptOrKilled, allGone(afterKill), allOver(afterKill), nothingOnDisk,
 			},
 		},
 	}
@@ -72,7 +72,7 @@ func neighbourUntouched(_ context.Context, s *stage) error {
 	before := n.workerProcesses()
 	err := n.look()
 	same := slices.EqualFunc(before, n.workerProcesses(), func(a, b process) bool { return a.ident == b.ident })
-	s.check(Check{Name: "the neighbour serves", Passed: err == nil && same, Detail: fmt.Sprintf("%s take connections, and are the same: %s %s", count(len(before), "worker", "workers"), yesNo(same), errorText(err))})
+	s.check(Check{Name: "the neighbour serves", Passed: err == nil && same, Detail: fmt.Sprintf("%s take connections, and are the same: %s%s", count(len(before), "worker", "workers"), yesNo(same), errorText(err))})
 	return nil
 }
 
@@ -80,7 +80,7 @@ func errorText(err error) string {
 	if err == nil {
 		return ""
 	}
-	return "(" + err.Error() + ")"
+	return " (" + err.Error() + ")"
 }
 
 func stopNeighbour(ctx context.Context, s *stage) error {
@@ -89,15 +89,7 @@ func stopNeighbour(ctx context.Context, s *stage) error {
 		if err := s.stopRun(ctx, n); err != nil {
 			return err
 		}
-		if err := s.awaitGone(ctx, n, afterStop(n)); err != nil {
-			return err
-		}
-		if err := s.awaitOver(ctx, n, afterStop(n)); err != nil {
-			return err
-		}
-		s.checkEnd(n, ending{how: "stopped", nobody: true}, nil)
-		s.checkDisk(n)
-		return nil
+		return s.settledOver(ctx, n)
 	})
 }
 
@@ -184,7 +176,11 @@ func recyclePID(_ context.Context, s *stage) error {
 // sweptOrKilled has what is left be ended by the one way or by the other.
 func sweptOrKilled(ctx context.Context, s *stage) error {
 	if s.rand.IntN(2) == 0 {
-		return orphansKilled(ctx, s)
+		if err := orphansKilled(ctx, s); err != nil {
+			return err
+		}
+		return ending{how: "supervisor_died"}.told(ctx, s)
 	}
+	s.checkUnclaimed(s.first())
 	return idFreeAgain(ctx, s)
 }

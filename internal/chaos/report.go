@@ -54,6 +54,7 @@ type Result struct {
 	Scenario   Scenario
 	Iterations int // that came to an end
 	Failures   int
+	Cut        bool   // one more was cut short
 	Skipped    string // why there was none
 	Times      []time.Duration
 	Checks     []Check   // each by its name: the first that failed, or else the slowest
@@ -61,7 +62,7 @@ type Result struct {
 }
 
 // Passed says that it has run and that every check held each time.
-func (r Result) Passed() bool { return r.Iterations > 0 && r.Failures == 0 }
+func (r Result) Passed() bool { return r.Iterations > 0 && r.Failures == 0 && !r.Cut }
 
 // Took is the time of all iterations.
 func (r Result) Took() (sum time.Duration) {
@@ -74,6 +75,7 @@ func (r Result) Took() (sum time.Duration) {
 // Report is how everything went.
 type Report struct {
 	Seed    uint64
+	Again   []string // as Options.Again
 	Began   time.Time
 	Took    time.Duration
 	Rounds  int // how often every scenario was begun

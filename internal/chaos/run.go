@@ -199,7 +199,7 @@ func (w worker) serves(r *run) error {
 	switch {
 	case w.pid == 0:
 		return fmt.Errorf("%s has no living process that carries the marker of run %s", w.slot, r.id)
-	case w.env != nil && w.value("SNAKEPIT_WORKER_ID") != w.slot:
+	case w.value("SNAKEPIT_WORKER_ID") != "" && w.value("SNAKEPIT_WORKER_ID") != w.slot: // one that was forked shows its parent's
 		return fmt.Errorf("%s: PID %d says that it is %q", w.slot, w.pid, w.value("SNAKEPIT_WORKER_ID"))
 	case w.halted():
 		return fmt.Errorf("%s: PID %d is halted", w.slot, w.pid)

@@ -23,7 +23,9 @@ type Options struct {
 	Timeout  time.Duration // for one iteration of one scenario
 	// KeepGoing goes on after a failure; without it, nothing more is begun.
 	KeepGoing bool
-	Watcher   Watcher
+	// Again are the flags that a failure is met again with, beside its name and seed.
+	Again   []string
+	Watcher Watcher
 }
 
 // Pool is the pool under test.
@@ -55,7 +57,7 @@ type Watcher interface {
 // else runs, and whichever round it was found in. The error is that nothing could
 // be run at all; what failed is in the report.
 func Run(ctx context.Context, scenarios []Scenario, o Options) (Report, error) {
-	report := Report{Seed: o.Seed, Began: time.Now()}
+	report := Report{Seed: o.Seed, Again: o.Again, Began: time.Now()}
 	for _, s := range scenarios {
 		report.Results = append(report.Results, Result{Scenario: s})
 	}
@@ -70,9 +72,8 @@ func Run(ctx context.Context, scenarios []Scenario, o Options) (Report, error) {
 		}
 		return report.Rounds < max(1, o.Rounds)
 	}
-	for more() && ctx.Err() == nil && runRound(ctx, base, &report, o) {
+	for more() && runRound(ctx, base, &report, o) {
 	}
-	report.Cut = ctx.Err() != nil
 	report.Took = time.Since(report.Began)
 	if err := os.RemoveAll(base); err != nil {
 		return report, fmt.Errorf("cannot remove the private place: %w", err)
@@ -92,6 +93,10 @@ func runRound(ctx context.Context, base string, report *Report, o Options) bool 
 		outcome := runOnce(ctx, base, result.Scenario, report.Rounds, o)
 		o.Watcher.Ended(outcome)
 		if outcome.Cut {
+			report.Cut, result.Cut = true, true
+			if len(outcome.Failed()) > 0 { // it left something
+				result.Add(outcome)
+			}
 			return false
 		}
 		result.Add(outcome)
@@ -124,15 +129,31 @@ func runOnce(ctx context.Context, base string, s Scenario, round int, o Options)
 	if !out.Cut && limited.Err() != nil {
 		stage.check(Check{Name: "time", Detail: fmt.Sprintf("not done after %v, the limit for a scenario", o.Timeout), Limit: o.Timeout, Took: time.Since(began)})
 	}
-	if stage.failed && !out.Cut {
-		out.Timeline, out.Logs = stage.story()
+	timeline, logs := stage.story() // while its files are there
+	if out.Cut {
+		stage.checks, stage.failed = nil, false // what a cut has done to it says nothing
 	}
-	if left := stage.strike(); left != "" && !out.Cut && stage.skipped == "" && !stage.failed {
-		stage.check(Check{Name: "cleanup", Detail: "this had to be ended at the end: " + left})
+	stage.end(out.Cut)
+	out.Skipped, out.Checks, out.Passed = stage.skipped, stage.checks, !stage.failed && !out.Cut && stage.skipped == ""
+	if stage.failed {
+		out.Timeline, out.Logs = timeline, logs
 	}
-	out.Skipped, out.Checks, out.Passed = stage.skipped, stage.checks, !stage.failed && stage.skipped == ""
 	out.Took = time.Since(began)
 	return out
+}
+
+// end takes the stage down. What had to be ended is a failure of a scenario that
+// should have left nothing; what could not be, of any.
+func (s *stage) end(cut bool) {
+	s.suffix = ""
+	ended, err := s.strike()
+	switch {
+	case err != nil:
+		s.skipped = ""
+		s.check(Check{Name: "cleanup", Detail: "this could not be cleaned up, and is left: " + err.Error()})
+	case len(ended) > 0 && !cut && s.skipped == "" && !s.failed:
+		s.check(Check{Name: "cleanup", Detail: "this had to be ended at the end: " + describe(ended)})
+	}
 }
 
 // skip is the error of a step that finds that the scenario cannot run here.
@@ -160,6 +181,8 @@ func (s *stage) play(ctx context.Context, steps []step) {
 	case err != nil:
 		s.check(Check{Name: "the scenario goes on", Detail: err.Error()})
 	default:
+		s.checkWhole()
+		s.suffix = ""
 		s.checkDecoys()
 	}
 }

@@ -7,6 +7,7 @@ import (
 	"os"
 	"os/exec"
 	"strings"
+	"syscall"
 	"testing"
 	"time"
 
@@ -164,6 +165,84 @@ func leave(_ context.Context, s *stage) error {
 	return nil
 }
 
+// A cleanup of ours that fails is a failure of the scenario, however that went, and
+// names what is left.
+func TestCleanupFails(t *testing.T) {
+	stuck := func(_ context.Context, s *stage) error {
+		s.undo = append(s.undo, func() error { return errors.New("cannot unmount /somewhere") })
+		return nil
+	}
+	ctx, cancel := context.WithCancel(t.Context())
+	cutting := func(context.Context, *stage) error { cancel(); return nil }
+	skipping := func(context.Context, *stage) error { return &skip{"no tmpfs"} }
+	for name, tt := range map[string]struct {
+		scenario Scenario
+		ctx      context.Context
+		failed   int
+	}{
+		"of one that holds":    {fake("x", stuck, holds), t.Context(), 1},
+		"of one that does not": {fake("x", stuck, holdsNot), t.Context(), 2},
+		"of one that skips":    {fake("x", stuck, skipping), t.Context(), 1},
+		"of one that is cut":   {fake("x", stuck, cutting, holdsNot), ctx, 1},
+	} {
+		t.Run(name, func(t *testing.T) {
+			report, j := play(t, tt.ctx, Options{}, tt.scenario)
+			o := j.outcomes[0]
+			failed := o.Failed()
+			if len(failed) != tt.failed || failed[len(failed)-1].Name != "cleanup" || !strings.Contains(failed[len(failed)-1].Detail, "cannot unmount /somewhere") {
+				t.Errorf("%+v", o)
+			}
+			if o.Passed || o.Skipped != "" || report.Passed() || report.Results[0].Failures != 1 {
+				t.Errorf("%+v", report)
+			}
+		})
+	}
+}
+
+// Whom a cleanup may not end, it names, and it ends the others all the same.
+func TestCleanupIsRefused(t *testing.T) {
+	var refused ident
+	var other process
+	two := func(ctx context.Context, s *stage) error {
+		if err := errors.Join(leave(ctx, s), leave(ctx, s)); err != nil {
+			return err
+		}
+		mine, err := s.first().processes()
+		if err != nil || len(mine) != 2 {
+			return fmt.Errorf("%v, %w", mine, err)
+		}
+		refused, other = mine[0].ident, mine[1]
+		s.signal = func(id ident, sig syscall.Signal) error {
+			if id == refused {
+				return errors.New("operation not permitted")
+			}
+			return send(id, sig)
+		}
+		return nil
+	}
+	_, j := play(t, t.Context(), Options{}, fake("x", two, holds))
+	detail := j.outcomes[0].Failed()[0].Detail
+	if want := fmt.Sprintf("cannot end PID %d (sleep 600)", refused.pid); !strings.Contains(detail, want) || !strings.Contains(detail, "not permitted") {
+		t.Errorf("%q, want %q", detail, want)
+	}
+	if alive(other.ident) {
+		t.Errorf("%s lives", other)
+	}
+	if err := send(refused, syscall.SIGKILL); err != nil {
+		t.Error(err)
+	}
+}
+
+// A scenario that starts a run has to look at everything that is promised of one.
+func TestScenarioIsWhole(t *testing.T) {
+	pretend := func(_ context.Context, s *stage) error { s.started = true; return nil }
+	_, j := play(t, t.Context(), Options{Pool: Pool{Guard: "kill"}}, fake("x", pretend, holds))
+	failed := j.outcomes[0].Failed()
+	if len(failed) != 1 || failed[0].Name != "the scenario is whole" || !strings.Contains(failed[0].Detail, `"no survivor" "run over" "ports" "registry, socket, lock" "record" "events"`) {
+		t.Errorf("%+v", failed)
+	}
+}
+
 // What runs is ended when the context is, and nothing is said to be proven.
 func TestCutShort(t *testing.T) {
 	ctx, cancel := context.WithCancel(t.Context())
@@ -181,7 +260,7 @@ func TestCutShort(t *testing.T) {
 		return nil
 	}
 	report, j := play(t, ctx, Options{Rounds: 3, KeepGoing: true}, fake("a", holds), fake("b", cut, holds), fake("c", holds))
-	if !report.Cut || report.Passed() || len(j.outcomes) != 2 || !j.outcomes[1].Cut || report.Results[1].Iterations != 0 {
+	if !report.Cut || report.Passed() || len(j.outcomes) != 2 || !j.outcomes[1].Cut || report.Results[1].Iterations != 0 || !report.Results[1].Cut || report.Results[2].Cut {
 		t.Errorf("%+v\n%+v", report, j.outcomes)
 	}
 	if left.pid == 0 || alive(left) {

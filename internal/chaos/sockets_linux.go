@@ -1,7 +1,9 @@
 package chaos
 
 import (
+	"fmt"
 	"os"
+	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -38,4 +40,14 @@ func parseListeners(table string, port int) []string {
 		}
 	}
 	return found
+}
+
+// holds says whether a process has one of the sockets open, by their inode numbers.
+func (p process) holds(sockets []string) bool {
+	open, _ := filepath.Glob(fmt.Sprintf("/proc/%d/fd/*", p.pid)) // the pattern is right
+	return slices.ContainsFunc(open, func(path string) bool {
+		leads, err := os.Readlink(path)
+		inode, ok := strings.CutPrefix(leads, "socket:[")
+		return err == nil && ok && slices.Contains(sockets, strings.TrimSuffix(inode, "]"))
+	})
 }

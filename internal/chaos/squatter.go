@@ -79,14 +79,14 @@ func restartMeetsSquatter(ctx context.Context, s *stage) error {
 // squatterStays looks whether anybody runs in the slot whose port is held.
 func squatterStays(_ context.Context, s *stage) error {
 	r := s.first()
-	mine, err := r.processes()
+	all, err := r.inSlots()
 	if err != nil {
 		return err
 	}
 	var there []process
-	for _, p := range mine {
-		if p.value("SNAKEPIT_WORKER_ID") == s.target.slot {
-			there = append(there, p)
+	for _, w := range all {
+		if w.slot == s.target.slot {
+			there = append(there, w.process)
 		}
 	}
 	s.check(Check{Name: "nobody on a held port", Passed: len(there) == 0, Detail: fmt.Sprintf("in the slot of %s, own scan: %s", s.target.slot, found(there))})

@@ -27,6 +27,7 @@ type stage struct {
 	runs     []*run
 	current  *run           // that the fault is for
 	undo     []func() error // what else has to be taken back at the end, last one first
+	signal   func(ident, syscall.Signal) error
 
 	faultAt time.Time     // of the last fault
 	hurt    []process     // those that the fault left unable to end by themselves
@@ -36,7 +37,9 @@ type stage struct {
 	phase   time.Duration // how long the phase is in which the fault is injected
 	disk    disk          // the trouble with the state directory
 
-	watching bool // checks are told
+	started  bool   // a run of it was
+	watching bool   // checks are told
+	suffix   string // of the names of checks
 	checks   []Check
 	failed   bool
 	skipped  string
@@ -52,7 +55,7 @@ func newStage(base string, scenario Scenario, seed uint64, o Options) (*stage, e
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a private place: %w", err)
 	}
-	s := &stage{opts: o, scenario: scenario, dir: dir, rand: source(seed, scenario.Name), token: unique(10), watching: true}
+	s := &stage{opts: o, scenario: scenario, dir: dir, rand: source(seed, scenario.Name), token: unique(10), watching: true, signal: send}
 	for _, sub := range []string{"s", "r", "w"} {
 		err = errors.Join(err, os.Mkdir(filepath.Join(dir, sub), 0o700))
 	}
@@ -78,6 +81,7 @@ func (s *stage) newID() string {
 
 // check notes what holds or not.
 func (s *stage) check(c Check) {
+	c.Name += s.suffix
 	s.checks = append(s.checks, c)
 	s.failed = s.failed || !c.Passed
 	verdict := "holds"
@@ -131,8 +135,8 @@ func (s *stage) story() ([]Moment, []LogTail) {
 }
 
 // strike takes the stage down: it ends whatever of its runs is alive, each process
-// by its identity, and says who that was.
-func (s *stage) strike() string {
+// by its identity, and says who that was. The error names what is left all the same.
+func (s *stage) strike() ([]process, error) {
 	for _, r := range s.runs {
 		r.release()
 	}
@@ -143,17 +147,11 @@ func (s *stage) strike() string {
 	for _, undo := range slices.Backward(s.undo) {
 		err = errors.Join(err, undo())
 	}
-	var left []string
-	if err = errors.Join(err, os.RemoveAll(s.dir)); err != nil {
-		left = append(left, err.Error())
-	}
-	if len(ended) > 0 {
-		left = append(left, describe(ended))
-	}
-	return strings.Join(left, "; ")
+	return ended, errors.Join(err, os.RemoveAll(s.dir))
 }
 
-// endAll kills everything with our token until two looks find nothing.
+// endAll kills everything with our token until two looks find nothing. Whom it may
+// not end, it goes around.
 func (s *stage) endAll() ([]process, error) {
 	var ended []process
 	deadline := time.Now().Add(20 * time.Second)
@@ -166,16 +164,20 @@ func (s *stage) endAll() ([]process, error) {
 		if clean++; len(found) > 0 {
 			clean = 0
 		}
+		var refused error
+		refusals := 0
 		for _, p := range found {
-			if err := send(p.ident, syscall.SIGKILL); err != nil && !errors.Is(err, errGone) {
-				return ended, err
+			if err := s.signal(p.ident, syscall.SIGKILL); err != nil && !errors.Is(err, errGone) {
+				refused = errors.Join(refused, err)
+				refusals++
+				continue
 			}
 			if !slices.ContainsFunc(ended, func(e process) bool { return e.ident == p.ident }) {
 				ended = append(ended, p)
 			}
 		}
-		if time.Now().After(deadline) {
-			return ended, fmt.Errorf("cannot end them: %s", describe(found))
+		if len(found) > 0 && (refusals == len(found) || time.Now().After(deadline)) {
+			return ended, errors.Join(fmt.Errorf("cannot end %s", describe(found)), refused)
 		}
 	}
 	return ended, nil

@@ -48,6 +48,7 @@ func start(ctx context.Context, s *stage) error { return s.startRun(ctx, s.first
 
 // startRun starts a run and waits for its steady state.
 func (s *stage) startRun(ctx context.Context, r *run, flags ...string) error {
+	s.started = true
 	s.doing("starting %d workers", s.opts.Pool.Workers)
 	_, err := r.expect(ctx, 0, slices.Concat([]string{"start", "-d"}, r.flags, flags)...)
 	if err != nil {

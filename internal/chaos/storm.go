@@ -3,7 +3,6 @@ package chaos
 import (
 	"context"
 	"fmt"
-	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -17,7 +16,7 @@ func storm(ctx context.Context, s *stage) error {
 		s.before = append(s.before, r.guard)
 	}
 	for range 2 * len(r.workers) {
-		there, err := r.slotProcesses()
+		there, err := r.inSlots()
 		if err != nil {
 			return err
 		}
@@ -25,7 +24,7 @@ func storm(ctx context.Context, s *stage) error {
 		pick := s.rand.IntN(1 << 30)
 		if len(there) > 0 {
 			p := there[pick%len(there)]
-			s.fault("%s, PID %d, gets SIGKILL", p.value("SNAKEPIT_WORKER_ID"), p.pid)
+			s.fault("%s, PID %d, gets SIGKILL", p.slot, p.pid)
 			_ = send(p.ident, syscall.SIGKILL) // it may have ended meanwhile: it is a storm
 		}
 		if !sleep(ctx, after) {
@@ -35,13 +34,37 @@ func storm(ctx context.Context, s *stage) error {
 	return nil
 }
 
-// slotProcesses are the processes in slots, those that only start included: the
-// supervisor's own children with the name of a slot.
-func (r *run) slotProcesses() ([]process, error) {
+// inSlots are the processes in slots: those that the registry names, and those that
+// lead a group and carry the name of a slot that their parent does not, which may
+// only start yet. What else a run consists of is in none.
+func (r *run) inSlots() ([]worker, error) {
 	mine, err := r.processes()
-	return slices.DeleteFunc(mine, func(p process) bool {
-		return p.ppid != r.supervisor.pid || p.role() != "" || p.value("SNAKEPIT_WORKER_ID") == "" || p.pid != p.pgid
-	}), err
+	if err != nil {
+		return nil, err
+	}
+	entries, err := r.readRegistry()
+	return slotsOf(mine, entries), err
+}
+
+func slotsOf(mine []process, entries []entryFile) []worker {
+	registered, named := map[int]string{}, map[int]string{}
+	for _, e := range entries {
+		registered[e.PID] = e.Worker
+	}
+	for _, p := range mine {
+		named[p.pid] = p.value("SNAKEPIT_WORKER_ID")
+	}
+	var there []worker
+	for _, p := range mine {
+		slot := registered[p.pid]
+		if slot == "" && p.role() == "" && p.pid == p.pgid && named[p.ppid] != named[p.pid] {
+			slot = named[p.pid]
+		}
+		if slot != "" {
+			there = append(there, worker{process: p, slot: slot})
+		}
+	}
+	return there
 }
 
 // ownersUntouched looks whether supervisor and guard are the same.
@@ -118,13 +141,13 @@ func restartFailed(ctx context.Context, s *stage) error {
 // oneEach looks whether every slot has one process, and no more.
 func oneEach(_ context.Context, s *stage) error {
 	r := s.first()
-	there, err := r.slotProcesses()
+	there, err := r.inSlots()
 	if err != nil {
 		return err
 	}
 	slots := map[string]int{}
 	for _, p := range there {
-		slots[p.value("SNAKEPIT_WORKER_ID")]++
+		slots[p.slot]++
 	}
 	c := Check{Name: "one process a worker", Passed: len(slots) == len(r.workers) && len(there) == len(slots)}
 	c.Detail = fmt.Sprintf("%s in %s", count(len(there), "process", "processes"), count(len(slots), "slot", "slots"))

@@ -2,6 +2,7 @@ package chaos
 
 import (
 	"encoding/json"
+	"fmt"
 	"os"
 	"path/filepath"
 	"strings"
@@ -17,6 +18,7 @@ func toldRun(t *testing.T, end endFile, events ...string) *run {
 	for pid := 11; pid <= 13; pid++ {
 		r.seen[ident{pid: pid}] = process{ident: ident{pid: pid}}
 	}
+	r.seen[ident{pid: 14}] = process{ident: ident{pid: 14}, args: []string{"snakepit", "supervise"}}
 	if err := os.MkdirAll(r.dir(), 0o700); err != nil {
 		t.Fatal(err)
 	}
@@ -39,6 +41,17 @@ func TestTruth(t *testing.T) {
 	const killed2, killed1 = `{"event":"emergency_cleanup","count":2,"pids":[11,12]}`, `{"event":"emergency_cleanup","count":1,"pids":[12]}`
 	died := endFile{How: "supervisor_died", Found: []int{11, 12}, Killed: []int{12}}
 	with := func(change func(*endFile)) endFile { e := died; change(&e); return e }
+	owned := func(pid int) (endFile, []string) { // who was ended is not a worker, and all say so
+		list := fmt.Sprintf("[11,12,%d]", pid)
+		e := endFile{How: "supervisor_died", Found: []int{11, 12, pid}, Killed: []int{11, 12, pid}}
+		return e, []string{
+			`{"event":"run_ready","pid":14}`, `{"event":"guard_started","pid":15}`,
+			`{"event":"orphaned_processes_found","count":3,"pids":` + list + `}`, `{"event":"emergency_cleanup","count":3,"pids":` + list + `}`,
+		}
+	}
+	supervisor, supervisorTold := owned(14)
+	guard, guardTold := owned(15)
+	const swept = `{"event":"orphaned_processes_found","count":1,"pids":[7],"source":"start"}`
 	clean := endFile{How: "stopped", Confirmed: true}
 	for name, tt := range map[string]struct {
 		end    endFile
@@ -58,11 +71,23 @@ func TestTruth(t *testing.T) {
 		"a stranger":             {with(func(e *endFile) { e.Found = []int{11, 12, 99} }), nil, ending{"supervisor_died", false}, []int{12}, "the run had only"},
 		"killed, but not found":  {with(func(e *endFile) { e.Killed = []int{12, 13} }), nil, ending{"supervisor_died", false}, []int{12}, "found only"},
 		"survivors":              {with(func(e *endFile) { e.Survivors = []int{11} }), nil, ending{"supervisor_died", false}, []int{12}, "survivors"},
-		"events say nothing":     {died, nil, ending{"supervisor_died", false}, []int{12}, "with a count of 0, record 2"},
+		"the supervisor":         {supervisor, supervisorTold, ending{"supervisor_died", false}, []int{12}, "supervisor or guard is among them"},
+		"the guard":              {guard, guardTold, ending{"supervisor_died", false}, []int{12}, "supervisor or guard is among them"},
+		"somebody twice":         {with(func(e *endFile) { e.Found = []int{11, 12, 12} }), nil, ending{"supervisor_died", false}, []int{12}, "twice"},
+		"events say nothing":     {died, nil, ending{"supervisor_died", false}, []int{12}, "emergency_cleanup is told 0 times"},
 		"events say success":     {died, []string{success}, ending{"supervisor_died", false}, []int{12}, "cleanup_success"},
+		"found twice":            {died, []string{found2, found2, killed1}, ending{"supervisor_died", false}, []int{12}, "the verdicts told are"},
+		"killed twice":           {died, []string{found2, killed1, killed1}, ending{"supervisor_died", false}, []int{12}, "told 2 times, wanted 1"},
+		"both twice":             {died, []string{found2, killed1, found2, killed1}, ending{"supervisor_died", false}, []int{12}, "told 2 times, wanted 1"},
+		"success twice":          {clean, []string{success, success}, ending{"stopped", true}, nil, "the verdicts told are"},
+		"killed, and success":    {clean, []string{success, killed1}, ending{"stopped", true}, nil, "told 1 times, wanted 0"},
+		"no count":               {clean, []string{`{"event":"cleanup_success"}`}, ending{"stopped", true}, nil, "a count of nothing"},
+		"killed others":          {died, []string{found2, strings.Replace(killed1, "[12]", "[11]", 1)}, ending{"supervisor_died", false}, []int{12}, "emergency_cleanup names PID [11], the record [12]"},
+		"killed another count":   {died, []string{found2, strings.Replace(killed1, `"count":1`, `"count":2`, 1)}, ending{"supervisor_died", false}, []int{12}, "emergency_cleanup with a count of 2, record 1"},
+		"of other, dead runs":    {clean, []string{swept, success}, ending{"stopped", true}, nil, ""},
 		"another count":          {died, []string{strings.Replace(found2, `"count":2`, `"count":3`, 1), killed1}, ending{"supervisor_died", false}, []int{12}, "a count of 3"},
 		"others":                 {died, []string{strings.Replace(found2, "[11,12]", "[11,13]", 1), killed1}, ending{"supervisor_died", false}, []int{12}, "orphaned_processes_found"},
-		"more killed":            {died, []string{found2, killed2}, ending{"supervisor_died", false}, []int{12}, "killed 2, record 1"},
+		"more killed":            {died, []string{found2, killed2}, ending{"supervisor_died", false}, []int{12}, "emergency_cleanup with a count of 2, record 1"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			r := toldRun(t, tt.end, tt.events...)

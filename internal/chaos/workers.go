@@ -30,7 +30,7 @@ func workersSuite() []Scenario {
 			Assumes: "every worker takes connections",
 			Fault:   "supervisor and guard get SIGKILL in the same instant; then another run is stopped, with a grace time of 1 s",
 			Brings:  "an adapter that ignores SIGTERM", needs: needsPython,
-			steps: then(bring("Deaf", "--grace", "1s"), start, pause(500*time.Millisecond), killBoth, allGone(afterDeath), allOver(afterDeath), another),
+			steps: then(bring("Deaf", "--grace", "1s"), start, pause(500*time.Millisecond), killBoth, allGone(afterDeath), allOver(afterDeath), nothingClaimed, another),
 		},
 		{
 			Name: "child_holds_port", Suite: SuiteWorkers,

@@ -120,6 +120,42 @@ func (w *wellGuard) Clean() (guard.Verdict, error) {
 }
 func (w *wellGuard) Settled() { close(w.done) }
 
+// A guard that has answered stays until the end is written down; one that does not
+// leave then is ended.
+func TestGuardStaysUntilTheEnd(t *testing.T) {
+	if err := (*guards)(nil).dismiss(); err != nil {
+		t.Errorf("a run that had none: %v", err)
+	}
+	well := &wellGuard{make(chan struct{})}
+	g := &guards{current: well, start: func() (watcher, error) { return nil, errors.New("none is wanted") }}
+	if _, _, err := g.ask(); err != nil {
+		t.Fatal(err)
+	}
+	select {
+	case <-well.done:
+		t.Error("it has gone before the end was written down")
+	default:
+	}
+	if err := g.dismiss(); err != nil {
+		t.Error(err)
+	}
+	<-well.done
+
+	clings := &clinging{startHung(t)}
+	g = &guards{current: clings, start: g.start}
+	if _, _, err := g.ask(); err != nil {
+		t.Fatal(err)
+	}
+	if err := g.dismiss(); err != nil || !clings.ID().IsZero() {
+		t.Errorf("PID %d outlives its work: %v", clings.PID(), err)
+	}
+}
+
+// clinging is a guard that answers, and hangs after that.
+type clinging struct{ *hung }
+
+func (*clinging) Clean() (guard.Verdict, error) { return guard.Verdict{}, nil }
+
 // A guard that does not answer is gone before another one looks.
 func TestGuardThatHangs(t *testing.T) {
 	first := startHung(t)
@@ -132,6 +168,9 @@ func TestGuardThatHangs(t *testing.T) {
 	verdict, silent, err := g.ask()
 	if err != nil || !slices.Equal(verdict.Killed, []int{9}) {
 		t.Errorf("%+v, %v", verdict, err)
+	}
+	if err := g.dismiss(); err != nil || g.witness != nil {
+		t.Errorf("the second guard stays: %v", err)
 	}
 	if len(silent) != 1 || silent[0] != (mute{first.id.PID, "did not answer, and was killed"}) {
 		t.Errorf("said of it: %v", silent)

@@ -161,7 +161,12 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 		return err
 	}
 	defer func() { err = errors.Join(err, s.launcher.Close(), s.registry.Close()) }()
+	// A guard that has to take over at once learns from the record what to remove.
+	if err := s.writeRecord(); err != nil {
+		return err
+	}
 	if err := s.startGuard(); err != nil {
+		s.record = rundir.Record{} // one with its end takes the place of that
 		return err
 	}
 	if err := s.writeRecord(); err != nil {
