@@ -48,12 +48,16 @@ type guards struct {
 // log.
 func (s *supervisor) startGuard() error {
 	s.guards = &guards{start: s.newGuard, now: time.Now}
-	if s.opts.Config.EmergencyCleanup == config.CleanupOff || s.opts.Without.Guard {
+	if !s.wantsGuard() {
 		s.guards.start = nil
 		return nil
 	}
 	_, err := s.guards.replace()
 	return err
+}
+
+func (s *supervisor) wantsGuard() bool {
+	return s.opts.Config.EmergencyCleanup != config.CleanupOff && !s.opts.Without.Guard
 }
 
 func (s *supervisor) newGuard() (watcher, error) {

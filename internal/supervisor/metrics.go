@@ -55,6 +55,9 @@ func (s *supervisor) openMetrics(now swept) error {
 	for _, p := range c.Pools {
 		m.counts.AddPool(p.Name)
 	}
+	if s.wantsGuard() {
+		m.counts.ExpectGuard()
+	}
 	earlier, err := earlierFindings(s.opts.Runs, s.dir.Previous(), now)
 	if err != nil {
 		s.warn("cannot export what earlier runs have left", err)

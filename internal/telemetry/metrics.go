@@ -25,6 +25,8 @@ type Metrics struct {
 	restarts    *prometheus.CounterVec // pool, reason
 	pools       *pools
 	phases      prometheus.ObserverVec // phase
+	away        prometheus.ObserverVec // pool
+	guard       prometheus.Gauge
 	calls       *prometheus.CounterVec // pool, result
 	callSeconds prometheus.ObserverVec // pool
 	scans       prometheus.Observer
@@ -66,6 +68,10 @@ func NewMetrics(runID string) *Metrics {
 	m.calls = m.counter("calls_total", "Calls that have ended, by result.", "run_id", "pool", "result").MustCurryWith(own)
 	m.callSeconds = m.histogram("call_seconds", "Duration of calls, the wait for a worker included.", callBuckets(), "run_id", "pool").MustCurryWith(own)
 	m.scans = m.histogram("scan_seconds", "Duration of scans of all processes of the machine.", scanBuckets(), "run_id").With(own)
+	m.away = m.histogram("restart_seconds", "Time from the end of a worker's service until it serves again.", phaseBuckets(), "run_id", "pool").MustCurryWith(own)
+	m.guard = prometheus.NewGauge(prometheus.GaugeOpts{
+		Namespace: namespace, Name: "guard_up", Help: "1 while the guard of the run lives, 0 while there is none.", ConstLabels: own,
+	})
 	for _, phase := range restartPhases() {
 		m.phases.WithLabelValues(string(phase))
 	}
@@ -90,6 +96,7 @@ func (m *Metrics) histogram(name, help string, buckets []float64, labels ...stri
 func (m *Metrics) AddPool(name string) {
 	for _, reason := range []string{
 		"exit", "start_failure", "ready_timeout", "cleanup_timeout", "hung", "blocked", "request", "max_memory", "ttl", "max_calls",
+		"out_of_memory", "SIGABRT", "SIGBUS", "SIGKILL", "SIGSEGV", "SIGTERM", // other signals appear with their first
 	} {
 		m.restarts.WithLabelValues(name, reason)
 	}
@@ -97,7 +104,11 @@ func (m *Metrics) AddPool(name string) {
 		m.calls.WithLabelValues(name, result)
 	}
 	m.callSeconds.WithLabelValues(name)
+	m.away.WithLabelValues(name)
 }
+
+// ExpectGuard shows whether the run has its guard, which it has not yet.
+func (m *Metrics) ExpectGuard() { m.registry.MustRegister(m.guard) }
 
 // Watch shows what these pools are whenever somebody asks.
 func (m *Metrics) Watch(watched []Pool) { m.pools.watched.Store(&watched) }
@@ -132,6 +143,10 @@ func (m *Metrics) Receive(r Record) {
 		m.found.WithLabelValues(r.RunID, r.Source).Add(countOf(r))
 	case EmergencyKill:
 		m.killed.WithLabelValues(r.RunID, r.Source).Add(countOf(r))
+	case GuardStarted:
+		m.guard.Set(1)
+	case GuardDied:
+		m.guard.Set(0)
 	case WorkerState:
 		m.moved(r)
 	}
@@ -155,7 +170,11 @@ func (m *Metrics) moved(r Record) {
 		l = &life{}
 		m.lives[r.Worker] = l
 	}
-	for _, p := range l.move(r) {
+	known, away := l.move(r)
+	for _, p := range known {
 		m.phases.WithLabelValues(p.name).Observe(p.took.Seconds())
+	}
+	if away > 0 {
+		m.away.WithLabelValues(r.Pool).Observe(away.Seconds())
 	}
 }

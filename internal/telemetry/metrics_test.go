@@ -88,7 +88,33 @@ func TestMetricsOfWorkers(t *testing.T) {
 		`snakepit_restart_phase_seconds_sum{phase="backoff",run_id="r"} 1`,
 		`snakepit_restart_phase_seconds_count{phase="starting",run_id="r"} 1`,
 		`snakepit_restart_phase_seconds_count{phase="stopping",run_id="r"} 0`,
+		`snakepit_restart_seconds_count{pool="p",run_id="r"} 1`,
+		`snakepit_restart_seconds_sum{pool="p",run_id="r"} 4`,
 	)
+}
+
+// A worker that was given up, or stopped, and comes back long after was away for as
+// long as its start took.
+func TestRestartsOutOfRest(t *testing.T) {
+	m := NewMetrics("r")
+	m.AddPool("p")
+	wanted := map[pool.State]string{pool.Pending: "request"}
+	walk(m, "p-0", wanted, pool.Ready, pool.Stopping, pool.Stopped, pool.Pending, pool.Starting, pool.Ready)
+	walk(m, "p-1", wanted, pool.Starting, pool.Failed, pool.Pending, pool.Starting, pool.Ready)
+	expect(t, scrape(t, m), `snakepit_restart_seconds_count{pool="p",run_id="r"} 2`, `snakepit_restart_seconds_sum{pool="p",run_id="r"} 4`)
+}
+
+func TestMetricsOfTheGuard(t *testing.T) {
+	m := NewMetrics("r")
+	if text := scrape(t, m); strings.Contains(text, "guard_up") {
+		t.Error("a guard that nobody wants is down: ", text)
+	}
+	m.ExpectGuard()
+	expect(t, scrape(t, m), `snakepit_guard_up{run_id="r"} 0`)
+	m.Receive(Record{RunID: "r", Event: GuardStarted})
+	expect(t, scrape(t, m), `snakepit_guard_up{run_id="r"} 1`)
+	m.Receive(Record{RunID: "r", Event: GuardDied})
+	expect(t, scrape(t, m), `snakepit_guard_up{run_id="r"} 0`)
 }
 
 // somePool is in whatever states it is given.
@@ -132,6 +158,7 @@ func TestPhasesOfWhatIsNoRestart(t *testing.T) {
 		`snakepit_restart_phase_seconds_count{phase="starting",run_id="r"} 0`,
 		`snakepit_restart_phase_seconds_count{phase="stopping",run_id="r"} 0`,
 		`snakepit_restart_phase_seconds_count{phase="releasing",run_id="r"} 0`,
+		`snakepit_restart_seconds_count{pool="p",run_id="r"} 0`,
 	)
 }
 
