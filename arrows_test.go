@@ -25,7 +25,7 @@ func arrows() map[string][]string {
 
 		"internal/supervisor": {
 			"internal/config", "internal/control", "internal/guard", "internal/orphans", "internal/pyenv",
-			"internal/rundir", "internal/telemetry", "pkg/...",
+			"internal/rundir", "internal/systemd", "internal/telemetry", "pkg/...",
 		},
 		"internal/orphans":           {"internal/rundir", "internal/telemetry", "pkg/..."},
 		"internal/guard":             {"internal/rundir", "internal/telemetry", "pkg/..."},
@@ -36,6 +36,7 @@ func arrows() map[string][]string {
 		"internal/config":            {},
 		"internal/chaos":             {}, // it must not share a mistake with what it checks
 		"internal/rundir":            {"pkg/procscan"},
+		"internal/systemd":           {},
 
 		"pkg/pool":          {"pkg/procscan", "pkg/portcheck", "pkg/pool/bridgepb"},
 		"pkg/pool/bridgepb": {},

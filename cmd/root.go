@@ -14,6 +14,8 @@ import (
 	"time"
 
 	"github.com/spf13/cobra"
+
+	"github.com/snakepit-dev/snakepit/internal/systemd"
 )
 
 // Env is what a command has of the world outside.
@@ -22,12 +24,14 @@ type Env struct {
 	Out, Err io.Writer
 	Now      func() time.Time
 	Getenv   func(string) string
+	Service  *systemd.Manager // who has started this program and wants to hear of it; may be nil
 }
 
 // Main runs one command line and returns its exit code.
 func Main(args []string) int {
 	outliveReader()
-	env := &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now, Getenv: os.Getenv}
+	service := systemd.Take() // before anything is started that would inherit it
+	env := &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now, Getenv: os.Getenv, Service: service}
 	root := newRoot(env)
 	root.SetArgs(args)
 	failed := unlessReaderLeft(root.ExecuteContext(context.Background()))

@@ -15,6 +15,7 @@ import (
 	"github.com/snakepit-dev/snakepit/internal/control"
 	"github.com/snakepit-dev/snakepit/internal/pyenv"
 	"github.com/snakepit-dev/snakepit/internal/supervisor"
+	"github.com/snakepit-dev/snakepit/internal/systemd"
 	"github.com/snakepit-dev/snakepit/pkg/pool"
 )
 
@@ -110,6 +111,9 @@ func (o *startOptions) prepare(ctx context.Context) (supervisor.Handoff, error) 
 
 func (o *startOptions) findPython(ctx context.Context, c config.Config) (pyenv.Environment, error) {
 	say := o.speaker(c)
+	if !o.detach {
+		say = o.alsoToService(say)
+	}
 	ctx, cancel := interruptible(ctx)
 	defer cancel()
 	python, err := pyenv.Resolve(ctx, pyenv.Options{
@@ -123,6 +127,19 @@ func (o *startOptions) findPython(ctx context.Context, c config.Config) (pyenv.E
 		say(python.Notice)
 	}
 	return python, err
+}
+
+// installTime is how long a step of the making of a Python environment may take before
+// a service manager gives the start up.
+const installTime = 10 * time.Minute
+
+// alsoToService tells a service manager as well, which would otherwise count this to
+// the start of the workers.
+func (o *startOptions) alsoToService(say func(string)) func(string) {
+	return func(text string) {
+		say(text)
+		_ = o.env.Service.Notify(systemd.Status("%s", text), systemd.Extend(installTime)) // the run will tell if nobody hears
+	}
 }
 
 // runtimeDir is $XDG_RUNTIME_DIR; empty when the system gives none.
@@ -139,6 +156,7 @@ func (o *startOptions) runHere(ctx context.Context, h supervisor.Handoff, show *
 	if err != nil {
 		return err
 	}
+	options.Service = o.env.Service
 	options.Warn = show.warn
 	options.Observe = show.event
 	options.Output = show.output

@@ -22,6 +22,7 @@ func (o *startOptions) runLogged(ctx context.Context, h supervisor.Handoff) erro
 	}
 	logger := telemetry.NewLogger(o.env.Err, true)
 	own := logger.With("run_id", h.Config.RunID)
+	options.Service = o.env.Service
 	options.Events = telemetry.Logged(logger)
 	options.Warn = func(text string) { own.Warn(text) }
 	options.Output = func(worker, line string) {

@@ -107,13 +107,13 @@ func (g *Guard) ID() procscan.ID {
 	}
 }
 
-// patience is how long a supervisor waits for the verdict of a clean stop.
-const patience = 15 * time.Second
+// Patience is how long a supervisor waits for the verdict of a clean stop.
+const Patience = 15 * time.Second
 
 // Clean tells the guard that everything was stopped, and returns what its own
 // scan finds. It then stays until Settled. An error means that no guard has looked.
 func (g *Guard) Clean() (v Verdict, err error) {
-	ctx, cancel := context.WithTimeout(context.Background(), patience)
+	ctx, cancel := context.WithTimeout(context.Background(), Patience)
 	defer cancel()
 	defer func() {
 		if err != nil {
@@ -144,7 +144,7 @@ func (g *Guard) Settled() {
 	g.close()
 	select {
 	case <-g.done:
-	case <-time.After(patience): // what it had to say, it has said
+	case <-time.After(Patience): // what it had to say, it has said
 	}
 }
 

@@ -118,6 +118,7 @@ func (l Layers) ofWorkers() (off []pool.Layer) {
 
 func (s *supervisor) observe(e pool.Event) {
 	s.events.Observe(e)
+	s.service.changed()
 	if s.opts.Observe != nil {
 		s.opts.Observe(e)
 	}

@@ -74,6 +74,7 @@ func (s *supervisor) beginStop(grace time.Duration) {
 		grace = s.opts.Config.Grace
 	}
 	s.stopping.deadline = time.Now().Add(grace)
+	s.service.stopping(grace)
 	go func() {
 		defer close(s.stopping.strays)
 		// Whatever is left, and whatever went wrong, the look afterwards tells.
@@ -176,5 +177,6 @@ func (s *supervisor) finish(cause error) error {
 	}
 	s.record.State, s.record.End = rundir.StateEnded, end
 	s.events.Emit(telemetry.Record{Event: telemetry.RunEnded, Reason: end.How})
+	s.service.stopped(s.outcome.Summary)
 	return s.dir.WriteRecord(s.record)
 }

@@ -21,6 +21,7 @@ import (
 	"github.com/snakepit-dev/snakepit/internal/control"
 	"github.com/snakepit-dev/snakepit/internal/pyenv"
 	"github.com/snakepit-dev/snakepit/internal/rundir"
+	"github.com/snakepit-dev/snakepit/internal/systemd"
 	"github.com/snakepit-dev/snakepit/internal/telemetry"
 	"github.com/snakepit-dev/snakepit/pkg/pool"
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
@@ -34,6 +35,9 @@ type Options struct {
 	RuntimeDir string // for the socket; may be empty
 	Version    string
 	Executable string // this program, for the guard
+
+	// Service is who has started this program and wants to hear of it; may be nil.
+	Service *systemd.Manager
 
 	// Without are the layers against orphans that are off, for tests of the
 	// others.
@@ -67,6 +71,7 @@ type Outcome struct {
 // been stopped then, but for the survivors in the Outcome.
 func Run(ctx context.Context, o Options) (Outcome, error) {
 	s := &supervisor{opts: o, outcome: Outcome{RunID: o.Config.RunID}, state: rundir.StateStarting, stopping: newStopping()}
+	s.service = newService(o.Service, s.warn)
 	defer s.stopping.hurry()
 	err := s.run(ctx)
 	return s.outcome, err
@@ -89,6 +94,7 @@ type supervisor struct {
 	registry *rundir.Registry
 	pools    []*pool.Pool
 	record   rundir.Record
+	service  *service
 
 	stopping *stopping
 
@@ -185,6 +191,8 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 	defer cancelStart(nil)
 	go func() { started <- s.startPools(startCtx) }()
 
+	watchdog, stopWatchdog := s.service.watchdog()
+	defer stopWatchdog()
 	interrupts := 0
 	var guardMayStart <-chan time.Time
 	for {
@@ -210,6 +218,10 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 			served = nil
 			s.setState(rundir.StateStopping)
 			go s.Stop(control.StopOptions{})
+		case <-watchdog:
+			s.service.say(systemd.Alive)
+		case <-s.service.moved:
+			s.tellService()
 		case <-children:
 			s.launcher.ReapStrangers()
 		case <-s.stopping.over:
@@ -249,6 +261,7 @@ func (s *supervisor) becomeReady() {
 		return
 	}
 	s.outcome.Ready = true
+	s.service.ready(s.pools)
 	s.events.Emit(telemetry.Record{Event: telemetry.RunReady, PID: s.self.PID})
 	if err := s.writeRecord(); err != nil {
 		s.warn("cannot write the record", err)
@@ -267,6 +280,20 @@ func (s *supervisor) setState(state string) bool {
 	}
 	s.state = state
 	return true
+}
+
+// tellService says how the workers are, unless the run is stopping: then it has said
+// that.
+func (s *supervisor) tellService() {
+	s.mu.Lock()
+	state := s.state
+	s.mu.Unlock()
+	switch state {
+	case rundir.StateStarting:
+		s.service.starting(s.pools, s.opts.Config.ReadyTimeout)
+	case rundir.StateRunning:
+		s.service.running(s.pools)
+	}
 }
 
 // Describe implements control.Run.
