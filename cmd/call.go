@@ -39,11 +39,12 @@ A tool's own failure exits 1, with Python's traceback on standard error.`,
   snakepit call add '{"a": 2, "b": 3}'
   snakepit call stream '{"count": 5}' --stream
   snakepit call sleep '{"seconds": 10}' --timeout 2s --worker default-3`,
-		Args: cobra.RangeArgs(1, 2),
-		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), args) },
+		Args:              cobra.RangeArgs(1, 2),
+		ValidArgsFunction: o.completeTools,
+		RunE:              func(c *cobra.Command, args []string) error { return o.run(c.Context(), args) },
 	}
 	addRunFlag(c, &o.runID)
-	c.Flags().StringVar(&o.call.Pool, "pool", "", "the pool, where the run has several")
+	c.Flags().StringVar(&o.call.Pool, "pool", "", "the pool (default: the only one, or that of --worker)")
 	c.Flags().StringVar(&o.call.Worker, "worker", "", "the worker (default: an idle one)")
 	c.Flags().DurationVar(&o.timeout, "timeout", time.Minute, "how long the call may take; 0: for ever")
 	c.Flags().BoolVar(&o.call.Stream, "stream", false, "print each chunk as it comes")

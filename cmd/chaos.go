@@ -79,14 +79,14 @@ exits 0 only if every check of every scenario held, and 1 otherwise.`,
 	flags := c.Flags()
 	flags.IntVar(&o.workers, "workers", config.DefaultWorkers, "how many workers the pool has (with --config: what the file says)")
 	flags.StringVar(&o.adapter, "adapter", "", "the workers' tools, as module:Class (default: "+config.DefaultAdapter+")")
-	flags.StringVar(&o.file, "config", "", "YAML file with the settings of the run and its pools")
+	flags.StringVar(&o.file, "config", "", "YAML `file` with the settings of the run and its pools (default: none)")
 	flags.StringVar(&o.python, "python", "", "Python interpreter of the workers (default: as start finds it)")
 	flags.IntVar(&o.iterations, "iterations", 1, "how often each scenario is run")
 	flags.Uint64Var(&o.seed, "seed", 0, "seed of the random numbers (default: a random one)")
 	flags.DurationVar(&o.timeout, "timeout", chaosTimeout, "how long one iteration of a scenario may take")
-	flags.DurationVar(&o.duration, "duration", 0, "repeat for this long, in place of --iterations, and show rates")
+	flags.DurationVar(&o.duration, "duration", 0, "repeat for this long, in place of --iterations, and show rates (default: --iterations counts)")
 	flags.BoolVar(&o.keepGoing, "keep-going", false, "go on after a failure")
-	flags.StringVar(&o.report, "report", "", "write the report to this file, in the format of -o")
+	flags.StringVar(&o.report, "report", "", "write the report to this `file`, in the format of -o (default: not written)")
 	c.RunE = func(c *cobra.Command, args []string) error {
 		o.workersSet, o.seeded, o.iterationsSet = flags.Changed("workers"), flags.Changed("seed"), flags.Changed("iterations")
 		return o.run(c.Context(), args)
@@ -312,7 +312,10 @@ func newChaosList(env *Env) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "list",
 		Short: "Show the scenarios: what each assumes, and its fault",
-		Args:  cobra.NoArgs,
+		Long: `list shows every scenario with its suite, what is there before, and what is done to
+it. It starts nothing.`,
+		Example: "  snakepit chaos list\n  snakepit chaos list -o json | jq -r '.scenarios[].name'",
+		Args:    cobra.NoArgs,
 	}
 	output := addOutput(c, "table", "json")
 	c.RunE = func(*cobra.Command, []string) error {

@@ -61,14 +61,8 @@ const completeTime = time.Second
 // those that the command line has already.
 func completeWorkers(runID *string) cobra.CompletionFunc {
 	return func(c *cobra.Command, have []string, _ string) ([]string, cobra.ShellCompDirective) {
-		found, err := findRun(*runID)
-		if err != nil {
-			return nil, cobra.ShellCompDirectiveNoFileComp // a shell completion has nobody to tell
-		}
-		ctx, cancel := context.WithTimeout(context.Background(), completeTime)
-		defer cancel()
-		run, err := status(ctx, found)
-		if err != nil {
+		_, run := askToComplete(*runID)
+		if run == nil {
 			return nil, cobra.ShellCompDirectiveNoFileComp
 		}
 		ids := slices.DeleteFunc(run.workerIDs(""), func(id string) bool { return slices.Contains(have, id) })

@@ -72,7 +72,11 @@ matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive,
 		newSupervise(env), newGuard(env),
 	)
 	root.InitDefaultCompletionCmd()
+	explainCompletion(root)
+	root.SetHelpCommand(newHelp())
+	root.InitDefaultHelpCmd()
 	checkArgs(root)
+	completeAll(root)
 	return root
 }
 

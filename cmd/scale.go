@@ -37,7 +37,7 @@ When --timeout or Ctrl-C cuts it short, what was begun goes on by itself.`,
 		RunE: func(c *cobra.Command, args []string) error { return o.run(c.Context(), args[0]) },
 	}
 	addRunFlag(c, &o.runID)
-	c.Flags().StringVar(&o.pool, "pool", "", "the pool, where the run has several")
+	c.Flags().StringVar(&o.pool, "pool", "", "the pool (default: the only one)")
 	c.Flags().DurationVar(&o.timeout, "timeout", 0, "how long to wait (default: until it is done)")
 	return c
 }

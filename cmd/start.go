@@ -63,7 +63,7 @@ Sizes are 512MB (millions of bytes) or 512MiB (1024 × 1024 bytes).`,
 	}
 	flags := c.Flags()
 	flags.BoolVarP(&o.detach, "detach", "d", false, "return once every worker is ready, and leave the run in the background")
-	flags.StringVar(&o.file, "config", "", "YAML file with the settings of the run and its pools")
+	flags.StringVar(&o.file, "config", "", "YAML `file` with the settings of the run and its pools (default: none)")
 	addRunSettings(flags)
 	addPoolSettings(flags)
 	o.output = addOutput(c, "table", "json")

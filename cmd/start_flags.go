@@ -42,7 +42,7 @@ func addPoolSettings(flags *pflag.FlagSet) {
 		"the pool that --workers, --adapter, --command, --ready, --base-port, --max-memory, --ttl and --max-calls are about")
 	setting("workers", "int", config.DefaultWorkers, "how many workers the pool has")
 	setting("adapter", "module:Class", config.DefaultAdapter, "the workers' tools")
-	setting("command", "'words'", "", "a gRPC server to run as worker in place of an adapter, such as 'python server.py --port {port}'")
+	setting("command", "'words'", "", "a gRPC server to run as worker in place of an adapter, such as 'python server.py --port {port}' (default: the adapter)")
 	setting("ready", joinOr([]string{config.ReadyHealth, config.ReadyTCP, config.ReadyLog + "REGEX"}), config.DefaultReady,
 		"how it is known that a worker with a --command is ready")
 	setting("base-port", "port", "", "port of the first worker, the others follow (default: free ports)")

@@ -21,8 +21,11 @@ type versionDocument struct {
 
 func newVersion(env *Env) *cobra.Command {
 	c := &cobra.Command{
-		Use:     "version",
-		Short:   "Print the version, the commit, and the Go that built it",
+		Use:   "version",
+		Short: "Print the version, the commit, and the Go that built it",
+		Long: `version says which release this is, the commit that it was built from, and the Go
+that built it. A build from a checkout takes both from git; one without either is
+"(devel)" of an unknown commit.`,
 		Example: "  snakepit version\n  snakepit version -o json",
 		Args:    cobra.NoArgs,
 	}
