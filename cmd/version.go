@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"fmt"
 	"runtime"
 	"runtime/debug"
@@ -8,8 +9,8 @@ import (
 	"github.com/spf13/cobra"
 )
 
-// version is set by the release build.
-var version = ""
+// version and commit are set by the release build, see .goreleaser.yaml.
+var version, commit string
 
 type versionDocument struct {
 	Version string `json:"version"`
@@ -35,11 +36,7 @@ that built it. A build from a checkout takes both from git; one without either i
 		if output.value == "json" {
 			return printJSON(env.Out, v)
 		}
-		commit := v.Commit
-		if commit == "" {
-			commit = "unknown commit"
-		}
-		fmt.Fprintf(env.Out, "snakepit %s (%s, %s, %s/%s)\n", v.Version, commit, v.Go, v.OS, v.Arch)
+		fmt.Fprintf(env.Out, "snakepit %s (%s, %s, %s/%s)\n", v.Version, cmp.Or(v.Commit, "unknown commit"), v.Go, v.OS, v.Arch)
 		return nil
 	}
 	return c
@@ -47,7 +44,7 @@ that built it. A build from a checkout takes both from git; one without either i
 
 // thisVersion reads what the build left in the binary.
 func thisVersion() versionDocument {
-	v := versionDocument{Version: version, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
+	v := versionDocument{Version: version, Commit: commit, Go: runtime.Version(), OS: runtime.GOOS, Arch: runtime.GOARCH}
 	info, ok := debug.ReadBuildInfo()
 	if !ok {
 		return v
@@ -56,7 +53,7 @@ func thisVersion() versionDocument {
 		v.Version = info.Main.Version
 	}
 	for _, setting := range info.Settings {
-		if setting.Key == "vcs.revision" {
+		if setting.Key == "vcs.revision" && v.Commit == "" {
 			v.Commit = setting.Value
 		}
 	}
