@@ -67,7 +67,18 @@ func inside(t *testing.T) bool {
 }
 
 // childrenOf are the living processes whose parent this is.
-func childrenOf(t *testing.T, pid int) (children []int) {
+func childrenOf(t *testing.T, pid int) []int {
+	t.Helper()
+	return childrenIn(t, pid, func(state string) bool { return state != "Z" })
+}
+
+// zombiesOf are those that have ended, and that it has not waited for.
+func zombiesOf(t *testing.T, pid int) []int {
+	t.Helper()
+	return childrenIn(t, pid, func(state string) bool { return state == "Z" })
+}
+
+func childrenIn(t *testing.T, pid int, wanted func(state string) bool) (children []int) {
 	t.Helper()
 	stats, err := filepath.Glob("/proc/[0-9]*/stat")
 	if err != nil {
@@ -79,7 +90,7 @@ func childrenOf(t *testing.T, pid int) (children []int) {
 			continue // it has ended
 		}
 		fields := strings.Fields(string(text[bytes.LastIndexByte(text, ')')+1:]))
-		if child, _ := strconv.Atoi(filepath.Base(filepath.Dir(path))); fields[1] == strconv.Itoa(pid) && fields[0] != "Z" {
+		if child, _ := strconv.Atoi(filepath.Base(filepath.Dir(path))); fields[1] == strconv.Itoa(pid) && wanted(fields[0]) {
 			children = append(children, child)
 		}
 	}

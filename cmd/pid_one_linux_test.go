@@ -24,6 +24,11 @@ class Strange(Adapter):
             ["setsid", "--fork", "sleep", "3600"], check=True, env={"PATH": os.environ["PATH"]},
             stdin=subprocess.DEVNULL, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL,
         )
+
+    @tool
+    def leave(self, count: int):
+        for _ in range(count):
+            subprocess.run(["setsid", "--fork", "sleep", "0.01"], check=True)
 `
 
 // A supervisor that is PID 1, as in a container: it starts, reaps strangers, and
