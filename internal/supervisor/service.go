@@ -34,6 +34,9 @@ func (s *service) say(what ...string) {
 
 // changed may be called by anybody, and does not wait.
 func (s *service) changed() {
+	if s.manager == nil {
+		return
+	}
 	select {
 	case s.moved <- struct{}{}:
 	default:
