@@ -33,7 +33,7 @@ func mutations() []mutation {
 			{"pkg/pool/release.go", "if !w.opts.LeaveResources {", "if w.opts.LeaveResources {"},
 		}, "port_not_releasing", "exit code of restart"},
 		{"no guard", []edit{
-			{"internal/supervisor/guards.go", "if s.opts.Config.EmergencyCleanup == config.CleanupOff ||", "if true || s.opts.Config.EmergencyCleanup == config.CleanupOff ||"},
+			{"internal/supervisor/guards.go", "if !s.wantsGuard() {", "if true {"},
 		}, "normal_shutdown", "the scenario goes on"},
 		{"no lifeline", []edit{
 			{"pkg/pool/exec.go", "if !slices.Contains(l.without, Lifeline) {", "if false {"},
