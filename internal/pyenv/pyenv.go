@@ -108,20 +108,25 @@ func named(ctx context.Context, o Options) (Environment, error) {
 // serving checks that the interpreter at path can run a worker, and returns
 // the path to run it by.
 func serving(ctx context.Context, path string) (string, error) {
+	found, err := examine(ctx, path)
+	return found.Python, err
+}
+
+func examine(ctx context.Context, path string) (Found, error) {
 	path, err := executable(path)
 	if err != nil {
-		return "", err
+		return Found{}, err
 	}
 	found, err := probe(ctx, path, inherited(), probeTimeout)
 	switch missing := found.missing(); {
 	case err != nil:
-		return "", err
+		return Found{}, err
 	case found.Version.tooOld():
-		return "", tooOldError(found.Version, path)
+		return Found{}, tooOldError(found.Version, path)
 	case len(missing) > 0:
-		return "", missingError(path, missing)
+		return Found{}, missingError(path, missing)
 	}
-	return found.interpreter(path), nil
+	return Found{Python: found.interpreter(path), Version: found.Version.String()}, nil
 }
 
 func unfitNotice(unfit *Error) string {

@@ -18,10 +18,11 @@ type command struct {
 	args           []string
 	dir            string // "" for ours
 	env            []string
+	stdin          string
 	stdout, stderr io.Writer // the same writer twice gets both in order
 }
 
-// run runs c to its end, in a process group of its own with nothing to read.
+// run runs c to its end, in a process group of its own with nothing but c.stdin to read.
 // A cancelled ctx kills the group. When we are killed ourselves, the kernel
 // kills the child (Linux only), but not the child's children.
 func run(ctx context.Context, c command) error {
@@ -33,6 +34,9 @@ func run(ctx context.Context, c command) error {
 	cmd := exec.CommandContext(ctx, c.path, c.args...)
 	cmd.Dir, cmd.Env, cmd.Stdout, cmd.Stderr = c.dir, c.env, c.stdout, c.stderr
 	cmd.SysProcAttr = childAttributes()
+	if c.stdin != "" {
+		cmd.Stdin = strings.NewReader(c.stdin)
+	}
 	cmd.WaitDelay = time.Second // a grandchild that left the group may hold our pipes
 	cmd.Cancel = func() error {
 		// Once the leader was waited for, its number may belong to another.
