@@ -27,6 +27,10 @@ func arrows() map[string][]string {
 			"internal/config", "internal/control", "internal/guard", "internal/orphans", "internal/pyenv",
 			"internal/rundir", "internal/systemd", "internal/telemetry", "pkg/...",
 		},
+		"internal/doctor": {
+			"internal/config", "internal/orphans", "internal/pyenv", "internal/rundir", "internal/supervisor", "pkg/...",
+		},
+		"internal/redact":            {}, // text in, text out
 		"internal/orphans":           {"internal/rundir", "internal/telemetry", "pkg/..."},
 		"internal/guard":             {"internal/rundir", "internal/telemetry", "pkg/..."},
 		"internal/control":           {"internal/control/controlpb", "pkg/..."},

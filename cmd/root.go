@@ -69,6 +69,7 @@ matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive,
 	root.AddCommand(
 		newStart(env), newStop(env), newRestart(env), newScale(env), newList(env), newCall(env), newLogs(env), newEvents(env), newVersion(env),
 		newOrphans(env), newKillOrphans(env), newChaos(env),
+		newDoctor(env), newPorts(env), newReport(env),
 		newSupervise(env), newGuard(env),
 	)
 	root.InitDefaultCompletionCmd()

@@ -29,13 +29,13 @@ func newStyles(w io.Writer) *styles {
 // restart, with its sign.
 func (s *styles) state(state string) string {
 	switch state {
-	case "ready", "running", "alive", "passed":
+	case "ready", "running", "alive", "passed", "ok", "serving":
 		return s.good.Render("● " + state)
-	case "failed", "blocked", "not ready":
+	case "failed", "blocked", "not ready", "fail", "held", "orphan":
 		return s.bad.Render("✗ " + state)
-	case "backoff", "stopping", "releasing", "halted", "cut short":
+	case "backoff", "stopping", "releasing", "halted", "cut short", "warn", "stray", "forbidden":
 		return s.warn.Render("◐ " + state)
-	case "stopped", "ended", "gone", "zombie", "not tried", "skipped", "not run":
+	case "stopped", "ended", "gone", "zombie", "not tried", "skipped", "not run", "free":
 		return s.faint.Render("○ " + state)
 	}
 	return s.warn.Render("◌ " + state)

@@ -18,9 +18,24 @@ import (
 // directory must belong to uid alone, or it is an error: in the temp directory
 // anybody can make one first.
 //
-// The path of a socket is limited (see maxSocketPath). A path that is too long
+// The path of a socket is limited (see MaxSocketPath). A path that is too long
 // is tried in the temp directory, then with a hash in place of the run id.
 func SocketPath(runtimeDir, tempDir string, uid int, runID string) (string, error) {
+	return placeSocket(runtimeDir, tempDir, uid, runID, func(dir string) error { return privateDir(dir, uid) })
+}
+
+// LookSocketPath is SocketPath, and makes nothing: a directory that is not there yet
+// is one that could be made.
+func LookSocketPath(runtimeDir, tempDir string, uid int, runID string) (string, error) {
+	return placeSocket(runtimeDir, tempDir, uid, runID, func(dir string) error {
+		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
+			return nil
+		}
+		return checkPrivate(dir, uid)
+	})
+}
+
+func placeSocket(runtimeDir, tempDir string, uid int, runID string, prepare func(dir string) error) (string, error) {
 	dirs := []string{filepath.Join(tempDir, "snakepit-"+strconv.Itoa(uid))}
 	if isDir(runtimeDir) {
 		dirs = append([]string{filepath.Join(runtimeDir, "snakepit")}, dirs...)
@@ -28,16 +43,16 @@ func SocketPath(runtimeDir, tempDir string, uid int, runID string) (string, erro
 	for _, name := range []string{runID, shortName(runID)} {
 		for _, dir := range dirs {
 			path := filepath.Join(dir, name+".sock")
-			if len(path) > maxSocketPath {
+			if len(path) > MaxSocketPath {
 				continue
 			}
-			if err := privateDir(dir, uid); err != nil {
+			if err := prepare(dir); err != nil {
 				return "", fmt.Errorf("cannot use %s for the control socket: %w", dir, err)
 			}
 			return path, nil
 		}
 	}
-	return "", fmt.Errorf("cannot place the control socket: a path in %s is longer than the %d bytes that a socket's may have", tempDir, maxSocketPath)
+	return "", fmt.Errorf("cannot place the control socket: a path in %s is longer than the %d bytes that a socket's may have", tempDir, MaxSocketPath)
 }
 
 // isDir reports whether the path can be used, or should fail when it is used.
@@ -61,6 +76,10 @@ func privateDir(dir string, uid int) error {
 	if err := os.Mkdir(dir, dirMode); err != nil && !errors.Is(err, fs.ErrExist) {
 		return pathReason(err)
 	}
+	return checkPrivate(dir, uid)
+}
+
+func checkPrivate(dir string, uid int) error {
 	info, err := os.Lstat(dir)
 	if err != nil {
 		return pathReason(err)

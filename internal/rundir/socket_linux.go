@@ -1,5 +1,5 @@
 package rundir
 
-// maxSocketPath is the longest path of a Unix socket in bytes: sun_path has 108
+// MaxSocketPath is the longest path of a Unix socket in bytes: sun_path has 108
 // bytes and the last one is a NUL (unix(7)).
-const maxSocketPath = 107
+const MaxSocketPath = 107

@@ -26,18 +26,18 @@ func TestSocketPath(t *testing.T) {
 	uid := os.Getuid()
 	rt, tmp := shortDir(t), shortDir(t)
 	private := filepath.Join(tmp, "snakepit-"+strconv.Itoa(uid))
-	deep := filepath.Join(rt, strings.Repeat("d", maxSocketPath))
+	deep := filepath.Join(rt, strings.Repeat("d", MaxSocketPath))
 	if err := os.Mkdir(deep, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	long := strings.Repeat("a", 64)
 	// Long enough that only the hash fits, and no runtime directory.
-	tight := filepath.Join(tmp, strings.Repeat("t", maxSocketPath-len(private)-len("/")-len("/0123456789abcdef.sock")))
+	tight := filepath.Join(tmp, strings.Repeat("t", MaxSocketPath-len(private)-len("/")-len("/0123456789abcdef.sock")))
 	if err := os.Mkdir(tight, 0o700); err != nil {
 		t.Fatal(err)
 	}
 	// Directories in which the path has as many bytes as it may, and one more.
-	fill := maxSocketPath - len(rt) - len("//snakepit/demo.sock")
+	fill := MaxSocketPath - len(rt) - len("//snakepit/demo.sock")
 	fits, over := filepath.Join(rt, strings.Repeat("f", fill)), filepath.Join(rt, strings.Repeat("o", fill+1))
 	for _, dir := range []string{fits, over} {
 		if err := os.Mkdir(dir, 0o700); err != nil {

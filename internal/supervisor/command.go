@@ -21,11 +21,7 @@ import (
 // workerCommand is the command line and the environment of a pool's workers.
 // The run id is in both: the arguments show it, descendants inherit it.
 func workerCommand(c config.Config, p config.Pool, python pyenv.Environment, key string) func(pool.Spec) pool.Command {
-	inherited := os.Environ()
-	if python.Source == pyenv.SourceManaged {
-		// It points to the library of another interpreter, and would break ours.
-		inherited = slices.DeleteFunc(inherited, func(entry string) bool { return strings.HasPrefix(entry, "PYTHONHOME=") })
-	}
+	inherited := inheritedFor(python.Source)
 	return func(spec pool.Spec) pool.Command {
 		args := []string{
 			python.Entry,

@@ -1,0 +1,147 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net"
+	"strconv"
+	"strings"
+
+	"github.com/snakepit-dev/snakepit/pkg/portcheck"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
+)
+
+// mostHeld is how many held ports are named.
+const mostHeld = 4
+
+// ports looks at those that the configuration names. Free ports that the kernel
+// chooses need no look.
+func (e *examination) ports(ctx context.Context) {
+	const name = "ports"
+	if !e.needsConfig(name) {
+		return
+	}
+	wanted := e.wanted()
+	if len(wanted) == 0 {
+		e.skip(name, "no base_port: the kernel chooses free ones")
+		return
+	}
+	var held, hints []string
+	var first *portcheck.Owner
+	for _, w := range wanted {
+		err := portcheck.Check(ctx, w.host, w.port)
+		switch {
+		case err == nil:
+			continue
+		case errors.Is(err, portcheck.ErrPermission):
+			e.fail(name, "choose ports from 1024 on, or leave base_port out for free ones", "%s: %v", w.of, err)
+			return
+		case !errors.Is(err, portcheck.ErrInUse):
+			e.fail(name, "name an address of this machine: --host 127.0.0.1", "%s: %v", w.of, err)
+			return
+		}
+		owners, _ := portcheck.MarkedOwners(ctx, w.host, w.port, mark) // that it is held is said without them
+		if e.ours(owners) {
+			continue
+		}
+		if first == nil && len(owners) > 0 {
+			first = &owners[0]
+		}
+		held = append(held, fmt.Sprintf("%s (%s) is held by %s", net.JoinHostPort(w.host, strconv.Itoa(w.port)), w.of, nameAll(owners)))
+		hints = append(hints, strconv.Itoa(w.port))
+	}
+	if len(held) == 0 {
+		e.ok(name, "%s free: %s", plural(len(wanted), "port is", "ports are"), ranges(wanted))
+		return
+	}
+	more := ""
+	if len(held) > mostHeld {
+		more = fmt.Sprintf("; and %d more", len(held)-mostHeld)
+		held, hints = held[:mostHeld], hints[:mostHeld]
+	}
+	e.fail(name, "see: snakepit ports "+strings.Join(hints, " ")+freeing(first), "%s", strings.Join(held, "\n")+more)
+}
+
+// freeing says how the port comes free.
+func freeing(o *portcheck.Owner) string {
+	switch {
+	case o == nil || o.PID == 0:
+		return "; or choose another base_port"
+	case o.RunID != "":
+		return fmt.Sprintf("; stop that run: snakepit stop --run-id %[1]s; if it is dead: snakepit kill-orphans --run-id %[1]s", o.RunID)
+	}
+	return fmt.Sprintf("; look at it: ps -o pid,ppid,user,stat,args -p %d; or choose another base_port", o.PID)
+}
+
+// ours says that all of these are workers of the run that is examined while it
+// lives.
+func (e *examination) ours(owners []portcheck.Owner) bool {
+	for _, o := range owners {
+		if e.Running == "" || o.RunID != e.Running {
+			return false
+		}
+	}
+	return len(owners) > 0
+}
+
+// want is a port that the configuration names, and for what.
+type want struct {
+	host string
+	port int
+	of   string
+}
+
+func (e *examination) wanted() []want {
+	var all []want
+	for _, p := range e.Config.Pools {
+		for i := 0; p.BasePort > 0 && i < p.Workers; i++ {
+			all = append(all, want{e.Config.Host, p.BasePort + i, "pool " + p.Name})
+		}
+	}
+	host, text, err := net.SplitHostPort(e.Config.Metrics)
+	if port, _ := strconv.Atoi(text); err == nil && port > 0 && e.Running == "" { // a run that lives serves them there
+		if host == "" {
+			host = net.IPv6unspecified.String() // which takes IPv4 along, as an empty host does
+		}
+		all = append(all, want{host, port, "metrics"})
+	}
+	return all
+}
+
+// ranges is "default 5000-5007, metrics 9464".
+func ranges(wanted []want) string {
+	var all []string
+	for i := 0; i < len(wanted); {
+		end := i
+		for end+1 < len(wanted) && wanted[end+1].of == wanted[i].of {
+			end++
+		}
+		text := wanted[i].of + " " + strconv.Itoa(wanted[i].port)
+		if end > i {
+			text += "-" + strconv.Itoa(wanted[end].port)
+		}
+		all = append(all, text)
+		i = end + 1
+	}
+	return strings.Join(all, ", ")
+}
+
+func nameAll(owners []portcheck.Owner) string {
+	if len(owners) == 0 {
+		return "somebody who is not to be seen"
+	}
+	var all []string
+	for _, o := range owners {
+		all = append(all, o.String())
+	}
+	return strings.Join(all, " and by ")
+}
+
+// mark is the run and the worker that a process carries the marker of.
+func mark(args, env []string) (runID, worker string) {
+	if m := procscan.ParseMarker(args, env); m.Condemns {
+		return m.RunID, m.WorkerID
+	}
+	return "", ""
+}

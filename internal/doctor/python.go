@@ -1,0 +1,150 @@
+package doctor
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"maps"
+	"slices"
+	"strings"
+	"time"
+
+	"github.com/snakepit-dev/snakepit/internal/config"
+	"github.com/snakepit-dev/snakepit/internal/pyenv"
+	"github.com/snakepit-dev/snakepit/internal/supervisor"
+)
+
+// needsPython skips a check of a run whose pools all have a command of their own.
+func (e *examination) needsPython(name string) bool {
+	if !e.needsConfig(name) {
+		return false
+	}
+	if !e.Config.NeedsPython() {
+		e.skip(name, "every pool has a command of its own")
+		return false
+	}
+	return true
+}
+
+func (e *examination) findPython(ctx context.Context) {
+	const name = "python"
+	if !e.needsPython(name) {
+		return
+	}
+	found, err := pyenv.Look(ctx, pyenv.Options{Python: e.Config.Python, VirtualEnv: e.VirtualEnv, CacheDir: e.CacheDir, Path: e.Path})
+	if err != nil {
+		hint := ""
+		if unfit, ok := errors.AsType[*pyenv.Error](err); ok {
+			hint = unfit.Hint
+		}
+		e.fail(name, hint, "%v", err)
+		return
+	}
+	e.python, e.pythonOK = found, !found.ToMake
+	switch {
+	case found.ToMake:
+		e.ok(name, "Python %s at %s; the first start makes an environment from it, in %s", found.Version, found.Python, e.CacheDir)
+	case found.Notice != "":
+		e.warn(name, "", "%s", found.Notice)
+	default:
+		e.ok(name, "Python %s at %s (%s)", found.Version, found.Python, found.Source)
+	}
+}
+
+// importAdapters imports each adapter once, with the environment of its first pool.
+func (e *examination) importAdapters(ctx context.Context) {
+	const name = "adapter"
+	if !e.needsPython(name) {
+		return
+	}
+	if e.python.ToMake {
+		e.skip(name, "there is no Python environment yet to import it in")
+		return
+	}
+	if !e.pythonOK {
+		e.skip(name, "there is no Python to import it with")
+		return
+	}
+	pools := map[string][]config.Pool{}
+	for _, p := range e.Config.Pools {
+		if p.Adapter != "" {
+			pools[p.Adapter] = append(pools[p.Adapter], p)
+		}
+	}
+	for _, adapter := range slices.Sorted(maps.Keys(pools)) {
+		got, err := pyenv.TryImport(ctx, pyenv.ImportOptions{
+			Python: e.python.Python, Adapter: adapter, PythonPath: e.Config.PythonPath,
+			Env: supervisor.Environment(pools[adapter][0], e.python.Source), Limit: e.Config.ReadyTimeout,
+		})
+		if err != nil {
+			e.tell(notImported(adapter, err))
+			continue
+		}
+		e.imports = append(e.imports, imported{adapter, pools[adapter], got})
+		e.ok(name, "%s imported in %v, %d MB; %s", adapter, got.Took.Round(time.Millisecond), got.PeakBytes/1e6, versions(got.Packages))
+	}
+}
+
+func versions(packages map[string]string) string {
+	var all []string
+	for _, name := range slices.Sorted(maps.Keys(packages)) {
+		all = append(all, name+" "+packages[name])
+	}
+	return strings.Join(all, ", ")
+}
+
+func notImported(adapter string, err error) Check {
+	c := Check{Name: "adapter", State: Fail, Evidence: fmt.Sprintf("%s: %v", adapter, err)}
+	failed, ok := errors.AsType[*pyenv.ImportError](err)
+	if !ok {
+		return c
+	}
+	c.Hint = failed.Hint
+	switch {
+	case failed.Kind == "hung":
+		c.Hint = "mend what hangs there; if it is only slow: --ready-timeout 2m"
+	case failed.Kind == "ended":
+		c.Hint = "find what ends the process: os._exit in the module, or a crash in native code"
+	case c.Hint == "":
+		c.Hint = "mend it; try by hand: python -c 'import " + strings.SplitN(adapter, ":", 2)[0] + "'"
+	}
+	if failed.Kind == "hung" || failed.Kind == "ended" {
+		for _, line := range failed.Last {
+			c.Evidence += "\n" + strings.TrimSpace(line)
+		}
+	}
+	return c
+}
+
+// forkserver says whether a process that has imported the adapter could be forked:
+// a fork copies one thread, and what the others hold stays locked in the copy.
+func (e *examination) forkserver() {
+	const name = "forkserver"
+	if !e.needsPython(name) {
+		return
+	}
+	if len(e.imports) == 0 {
+		e.skip(name, "no adapter could be imported")
+		return
+	}
+	for _, i := range e.imports {
+		e.tell(judgeThreads(i.adapter, i.Threads, i.ThreadNames))
+	}
+}
+
+func judgeThreads(adapter string, threads int, names []string) Check {
+	c := Check{Name: "forkserver", State: OK, Evidence: fmt.Sprintf("%s leaves one thread after its import: it can be preloaded and forked", adapter)}
+	switch {
+	case threads == 0:
+		c.State, c.Evidence = Skipped, "this system does not tell how many threads a process has"
+	case threads > 1:
+		known := "none of them Python's: a native library starts them"
+		if len(names) > 0 {
+			known = "Python's: " + strings.Join(names, ", ")
+		}
+		c.State = Warn
+		c.Evidence = fmt.Sprintf("%s has %d threads after its import (%s): it cannot be preloaded and forked, its workers are spawned", adapter, threads, known)
+		c.Hint = "start threads in the adapter's __init__, not while the module is imported"
+	}
+	return c
+}
