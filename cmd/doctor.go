@@ -198,7 +198,7 @@ func (p doctorPrinter) broken(text string, indent int) []string {
 		if p.width > 0 {
 			line = ansi.Wrap(line, max(leastOfLast, p.width-indent), "")
 		}
-		lines = append(lines, strings.Split(line, "\n")...)
+		lines = append(lines, strings.Split(trimLines(line), "\n")...)
 	}
 	if len(lines) == 0 {
 		return []string{""}

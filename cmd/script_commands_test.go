@@ -44,6 +44,8 @@ func storyCommands() map[string]storyCommand {
 		"none-left":      checkNoneLeft,
 		"faster-than":    checkFasterThan,
 		"metric":         checkMetric,
+		"diagnosed":      checkDiagnosed,
+		"examined":       checkExamined,
 	}
 	commands := map[string]storyCommand{
 		"eventually": eventually(checks),

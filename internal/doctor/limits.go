@@ -15,7 +15,7 @@ type limit struct {
 }
 
 func (e *examination) limits() {
-	if !e.needsConfig("descriptors") || !e.needsConfig("processes") {
+	if described := e.needsConfig("descriptors"); !e.needsConfig("processes") || !described {
 		return
 	}
 	needs := pool.NeedsOf(workers(e.Config), runtime.NumCPU())
