@@ -31,6 +31,7 @@ func arrows() map[string][]string {
 			"internal/config", "internal/orphans", "internal/pyenv", "internal/rundir", "internal/supervisor", "pkg/...",
 		},
 		"internal/redact":            {}, // text in, text out
+		"internal/holders":           {"internal/orphans", "pkg/..."},
 		"internal/orphans":           {"internal/rundir", "internal/telemetry", "pkg/..."},
 		"internal/guard":             {"internal/rundir", "internal/telemetry", "pkg/..."},
 		"internal/control":           {"internal/control/controlpb", "pkg/..."},

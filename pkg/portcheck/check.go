@@ -29,6 +29,24 @@ func Check(ctx context.Context, host string, port int) error {
 	return checkAll(ctx, addrs, port)
 }
 
+// CheckHost returns nil when something of this machine can listen on the host, and
+// an *Error otherwise.
+func CheckHost(ctx context.Context, host string) error {
+	addrs, err := resolve(ctx, host)
+	if err != nil {
+		return unresolved(host, 0, err)
+	}
+	var refused error
+	for _, addr := range addrs {
+		l, err := listen(ctx, addr, 0)
+		if err == nil {
+			return l.Close()
+		}
+		refused = err
+	}
+	return refused
+}
+
 // addresses returns at least one, or an *Error.
 func addresses(ctx context.Context, host string, port int) ([]netip.Addr, error) {
 	if port < 1 || port > 65535 {

@@ -82,6 +82,28 @@ func MarkedOwners(ctx context.Context, host string, port int, marker Marker) ([]
 	if err != nil {
 		return nil, fmt.Errorf("cannot find who holds port %d: %w", port, err)
 	}
+	return describeAll(ctx, found, marker), nil
+}
+
+// Listeners returns who listens on an address that collides with host:port, by the
+// kernel's tables alone. Unlike Check and Owners it never binds the port itself, and
+// so gets in nobody's way: not in that of a worker that is about to bind. It cannot
+// tell whether a listener on [::] takes IPv4 along, and takes it for one that does.
+func Listeners(ctx context.Context, host string, port int, marker Marker) ([]Owner, error) {
+	addrs, err := addresses(ctx, host, port)
+	if err != nil {
+		return nil, fmt.Errorf("cannot find who listens on port %d: %w", port, err)
+	}
+	ctx = ownProc(ctx)
+	found, err := holders(ctx, addrs, port)
+	if err != nil {
+		return nil, fmt.Errorf("cannot find who listens on port %d: %w", port, err)
+	}
+	found = slices.DeleteFunc(found, func(s socket) bool { return s.state != "LISTEN" })
+	return describeAll(ctx, found, marker), nil
+}
+
+func describeAll(ctx context.Context, found []socket, marker Marker) []Owner {
 	var owners []Owner
 	for _, s := range found {
 		owner := describe(ctx, s, marker)
@@ -89,7 +111,7 @@ func MarkedOwners(ctx context.Context, host string, port int, marker Marker) ([]
 			owners = append(owners, owner)
 		}
 	}
-	return owners, nil
+	return owners
 }
 
 // holders returns the sockets in the way, and whose they are. While a process
