@@ -49,7 +49,7 @@ type Holder struct {
 	portcheck.Owner
 	// Verdict on the process; empty for one that no run knows.
 	Verdict procscan.Verdict
-	What    State // what the port is as far as this holder goes
+	What    State     // what the port is as far as this holder goes
 	Since   time.Time // when the process was started; zero when that is not known
 }
 
