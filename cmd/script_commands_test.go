@@ -8,6 +8,7 @@ import (
 	"net"
 	"os"
 	"os/exec"
+	"path/filepath"
 	"strconv"
 	"sync"
 	"syscall"
@@ -54,6 +55,7 @@ func storyCommands() map[string]storyCommand {
 		"namesakes":  cmdNamesakes,
 		"ports":      cmdPorts,
 		"listen":     cmdListen,
+		"glob":       cmdGlob,
 		"stopwatch": func(ts *testscript.TestScript, _ bool, _ []string) {
 			ts.Setenv("STOPWATCH", time.Now().Format(time.RFC3339Nano))
 		},
@@ -217,6 +219,16 @@ func cmdPorts(ts *testscript.TestScript, _ bool, args []string) {
 	for i := 1; i < n; i++ {
 		ts.Setenv(args[0]+strconv.Itoa(i), strconv.Itoa(first+i))
 	}
+}
+
+// glob NAME PATTERN sets NAME to the one file that matches.
+func cmdGlob(ts *testscript.TestScript, _ bool, args []string) {
+	files, err := filepath.Glob(ts.MkAbs(args[1]))
+	ts.Check(err)
+	if len(files) != 1 {
+		ts.Fatalf("not one file: %q", files)
+	}
+	ts.Setenv(args[0], files[0])
 }
 
 // listen PORT holds a port until the end of the story; HOLDER is by whom.

@@ -29,27 +29,31 @@ func (e *examination) ports(ctx context.Context) {
 	}
 	var held, hints []string
 	var first *portcheck.Owner
+	own := 0
 	for _, w := range wanted {
-		err := portcheck.Check(ctx, w.host, w.port)
+		owners, err := e.holders(ctx, w)
 		switch {
-		case err == nil:
+		case err == nil && len(owners) == 0:
+			continue
+		case e.ours(owners):
+			own++
 			continue
 		case errors.Is(err, portcheck.ErrPermission):
 			e.fail(name, "choose ports from 1024 on, or leave base_port out for free ones", "%s: %v", w.of, err)
 			return
-		case !errors.Is(err, portcheck.ErrInUse):
+		case err != nil && !errors.Is(err, portcheck.ErrInUse):
 			e.fail(name, "name an address of this machine: --host 127.0.0.1", "%s: %v", w.of, err)
 			return
-		}
-		owners, _ := portcheck.MarkedOwners(ctx, w.host, w.port, mark) // that it is held is said without them
-		if e.ours(owners) {
-			continue
 		}
 		if first == nil && len(owners) > 0 {
 			first = &owners[0]
 		}
 		held = append(held, fmt.Sprintf("%s (%s) is held by %s", net.JoinHostPort(w.host, strconv.Itoa(w.port)), w.of, nameAll(owners)))
 		hints = append(hints, strconv.Itoa(w.port))
+	}
+	if len(held) == 0 && own > 0 {
+		e.ok(name, "%d of %s held by the workers of this run: %s", own, plural(len(wanted), "port is", "ports are"), ranges(wanted))
+		return
 	}
 	if len(held) == 0 {
 		e.ok(name, "%s free: %s", plural(len(wanted), "port is", "ports are"), ranges(wanted))
@@ -61,6 +65,20 @@ func (e *examination) ports(ctx context.Context) {
 		held, hints = held[:mostHeld], hints[:mostHeld]
 	}
 	e.fail(name, "see: snakepit ports "+strings.Join(hints, " ")+freeing(first), "%s", strings.Join(held, "\n")+more)
+}
+
+// holders are those of a port. Whether it could be bound is tried only where nobody
+// listens and no worker of a living run may be about to: the try would be in its way.
+func (e *examination) holders(ctx context.Context, w want) ([]portcheck.Owner, error) {
+	owners, err := portcheck.Listeners(ctx, w.host, w.port, mark)
+	if err != nil || len(owners) > 0 || e.Running != "" {
+		return owners, err
+	}
+	err = portcheck.Check(ctx, w.host, w.port)
+	if errors.Is(err, portcheck.ErrInUse) {
+		owners, _ = portcheck.MarkedOwners(ctx, w.host, w.port, mark) // that it is held is said without them
+	}
+	return owners, err
 }
 
 // freeing says how the port comes free.

@@ -49,21 +49,21 @@ var (
 // IsSecretName says that the value of a variable, an option or a field of this name
 // is nobody else's business.
 func IsSecretName(name string) bool {
-	return secretName.MatchString(name) && !isCount(name)
+	return secretName.MatchString(name) && !isOrdinary(name)
 }
 
-// isCount says that a name speaks of the tokens of a language, which a worker's log
-// is full of.
-func isCount(name string) bool {
+// isOrdinary says that a name speaks of the working directory, or of the tokens of a
+// language, which a worker's log is full of.
+func isOrdinary(name string) bool {
 	lower := strings.ToLower(name)
-	return strings.HasSuffix(lower, "tokens") || strings.Contains(lower, "tokeniz")
+	return lower == "pwd" || lower == "oldpwd" || strings.HasSuffix(lower, "tokens") || strings.Contains(lower, "tokeniz")
 }
 
 func replaceNamed(text string) string {
 	for _, pattern := range []*regexp.Regexp{named, flagged} {
 		text = pattern.ReplaceAllStringFunc(text, func(match string) string {
 			parts := pattern.FindStringSubmatch(match)
-			if isCount(parts[1]) || strings.HasPrefix(parts[3], Mark) {
+			if isOrdinary(parts[1]) || strings.HasPrefix(parts[3], Mark) {
 				return match
 			}
 			return parts[1] + parts[2] + Mark

@@ -113,7 +113,7 @@ func TestIsSecretName(t *testing.T) {
 			t.Errorf("%s is secret", name)
 		}
 	}
-	for _, name := range []string{"PATH", "max_tokens", "TOKENIZERS_PARALLELISM", "author", "monkey", "SSH_AUTH_SOCK", "keyboard", "run_id", "compass"} {
+	for _, name := range []string{"PATH", "max_tokens", "TOKENIZERS_PARALLELISM", "author", "monkey", "SSH_AUTH_SOCK", "keyboard", "run_id", "compass", "PWD", "OLDPWD"} {
 		if IsSecretName(name) {
 			t.Errorf("%s is not secret", name)
 		}
