@@ -86,8 +86,16 @@ func (v view) portColumns(ports []holders.Port) []column {
 	columns := []column{{head: "PORT", right: true}, {head: "STATE"}, {head: "PID", right: true}, {head: "USER"}, {head: "RUN"}, {head: "WORKER"}, {head: "SINCE", right: true}, {head: "COMMAND"}}
 	if v.wide {
 		columns = []column{
-			{head: "ADDRESS"}, {head: "STATE"}, {head: "HELD AS"}, {head: "PID", right: true}, {head: "USER"}, {head: "RUN"}, {head: "WORKER"},
-			{head: "SINCE", right: true}, {head: "COMMAND"}, {head: "WHAT TO TYPE"},
+			{head: "ADDRESS"},
+			{head: "STATE"},
+			{head: "HELD AS"},
+			{head: "PID", right: true},
+			{head: "USER"},
+			{head: "RUN"},
+			{head: "WORKER"},
+			{head: "SINCE", right: true},
+			{head: "COMMAND"},
+			{head: "WHAT TO TYPE"},
 		}
 	}
 	for _, p := range ports {
