@@ -62,6 +62,11 @@ func TestReportSections(t *testing.T) {
 		t.Errorf("got  %q\nwant %q", got, want)
 	}
 	r.text.Reset()
+	r.section("Log", "text", strings.Repeat("é", longestLine)+"\nend", 5000, keepTail)
+	if got, want := r.text.String(), "\n## Log\n\n```text\n"+strings.Repeat("é", longestLine/2)+"…\nend\n```\n"; got != want {
+		t.Errorf("a long line: %q", got)
+	}
+	r.text.Reset()
 	r.section("Log", "text", "", 10, keepTail)
 	if got := r.text.String(); got != "\n## Log\n\n```text\n(nothing)\n```\n" {
 		t.Errorf("%q", got)

@@ -16,10 +16,12 @@ import (
 var adapters = map[string]string{
 	"fine.py":    "from snakepit import Adapter, tool\nimport os\nclass Fine(Adapter):\n    @tool\n    def ping(self): return 1\nprint('noise')\n",
 	"threads.py": "from snakepit import Adapter\nimport threading, time\nthreading.Thread(target=time.sleep, args=(60,), name='poller').start()\nclass A(Adapter): pass\n",
-	"hangs.py":   "import time\ntime.sleep(600)\n",
-	"raises.py":  "raise ValueError('no licence')\n",
-	"needs.py":   "import no_such_package\n",
-	"leaves.py":  "import os\nos._exit(7)\n",
+	"hangs.py": "import os, subprocess, sys, time\nfifo = os.open(os.environ['FIFO'], os.O_WRONLY)\n" +
+		"subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], pass_fds=[fifo])\n" +
+		"os.write(fifo, b'started\\n')\ntime.sleep(600)\n",
+	"raises.py": "raise ValueError('no licence')\n",
+	"needs.py":  "import no_such_package\n",
+	"leaves.py": "import os\nos._exit(7)\n",
 }
 
 func tryAdapter(t *testing.T, adapter string, limit time.Duration) (Import, error) {
@@ -77,14 +79,23 @@ func TestTryImportFails(t *testing.T) {
 	}
 }
 
-// One that hangs is killed, and has said where it hung.
+// One that hangs is killed with the children it has, and has said where it hung.
 func TestTryImportHangs(t *testing.T) {
-	_, err := tryAdapter(t, "hangs:A", 5*time.Second)
+	fifo := makeFIFO(t)
+	t.Setenv("FIFO", fifo)
+	result := make(chan error, 1)
+	go func() {
+		_, err := tryAdapter(t, "hangs:A", 5*time.Second)
+		result <- err
+	}()
+	reader := openFIFO(t, fifo, nil)
+	waitEOF(t, reader)
+	err := <-result
 	var failed *ImportError
 	if !errors.As(err, &failed) || failed.Kind != "hung" {
 		t.Fatalf("%v", err)
 	}
-	if last := strings.Join(failed.Last, "\n"); !strings.Contains(last, "hangs.py\", line 2") {
+	if last := strings.Join(failed.Last, "\n"); !strings.Contains(last, "hangs.py\", line 5") {
 		t.Errorf("it does not say where: %s", last)
 	}
 }
