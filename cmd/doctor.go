@@ -61,7 +61,7 @@ nobody. To try an adapter, a Python process imports it and ends, within
 		Args: cobra.NoArgs,
 	}
 	flags := c.Flags()
-	flags.StringVar(&o.file, "config", "", "YAML file with the settings of the run and its pools")
+	flags.StringVar(&o.file, "config", "", "YAML `file` with the settings of the run and its pools (default: none)")
 	addRunSettings(flags)
 	addPoolSettings(flags)
 	o.output = addOutput(c, "table", "json")

@@ -47,8 +47,8 @@ be read is said. Nothing but the file is written.`,
 	}
 	addRunFlag(c, &o.runID)
 	c.Flags().Lookup("run-id").Usage = "the run, living or ended; without it, the only living one, or the last that ended"
-	c.Flags().StringVar(&o.file, "config", "", "YAML file with the settings of a start, when no run is to be reported on")
-	c.Flags().StringVarP(&o.output, "output", "o", "", "file to write, which must not be there yet; - is standard output (default: snakepit-report-RUN-TIME.md)")
+	c.Flags().StringVar(&o.file, "config", "", "YAML `file` with the settings of a start to report on, in place of a run (default: none)")
+	c.Flags().StringVarP(&o.output, "output", "o", "", "`file` to write, which must not be there yet; - is standard output (default: snakepit-report-RUN-TIME.md)")
 	_ = c.MarkFlagFilename("output", "md") // fails only for a flag that is not there
 	c.RunE = func(c *cobra.Command, _ []string) error {
 		outliveReader()

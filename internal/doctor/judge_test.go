@@ -9,7 +9,6 @@ import (
 
 	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/orphans"
-	"github.com/snakepit-dev/snakepit/pkg/pool"
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
@@ -25,21 +24,21 @@ func check(t *testing.T, got Check, state State, evidence, hint string) {
 }
 
 func TestLimits(t *testing.T) {
-	check(t, judgeDescriptors(limit{max: 464}, 464, 50), OK, "may have 464", "")
-	check(t, judgeDescriptors(limit{max: 463}, 464, 50), Fail, "may have 463", "LimitNOFILE=464")
-	check(t, judgeDescriptors(limit{max: 1<<64 - 1}, 464, 50), OK, "any number", "")
+	check(t, judgeDescriptors(limit{max: 364}, 364, 50), OK, "may have 364", "")
+	check(t, judgeDescriptors(limit{max: 363}, 364, 50), Fail, "may have 363", "LimitNOFILE=364")
+	check(t, judgeDescriptors(limit{max: 1<<64 - 1}, 364, 50), OK, "any number", "")
 	check(t, judgeTasks(limit{max: 1000, used: 900}, 100, false), OK, "this user has 900", "")
 	check(t, judgeTasks(limit{max: 1000, used: 900}, 101, false), Fail, "this user has 900", "ulimit -u 1001")
 	check(t, judgeTasks(limit{max: 1000, used: 950}, 101, true), OK, "", "")
 }
 
 func TestCgroups(t *testing.T) {
-	allowed := pool.CgroupLimit{Max: 512e6, Current: 7, File: "/cg/memory.max"}
+	allowed := cgroupLimit{max: 512e6, current: 7, file: "/cg/memory.max"}
 	fits := []share{{"a", 4, 100e6, "max_memory"}}
 	check(t, judgeMemory(allowed, fits), OK, "445 MB of the 512 MB in /cg/memory.max; a: 4 × 100 MB (max_memory)", "")
 	check(t, judgeMemory(allowed, append(fits, share{"b", 1, 80e6, "after the import alone"})), Fail, "525 MB of the 512 MB", "MemoryMax=")
 	check(t, judgeMemory(allowed, []share{{"c", 100, 0, ""}}), OK, "45 MB", "")
-	pids := pool.CgroupLimit{Max: 100, Current: 40, File: "/cg/pids.max"}
+	pids := cgroupLimit{max: 100, current: 40, file: "/cg/pids.max"}
 	check(t, judgePids(pids, 60, false), OK, "40 of 100 are taken in /cg/pids.max", "")
 	check(t, judgePids(pids, 61, false), Fail, "40 of 100", "TasksMax=")
 	check(t, judgePids(pids, 61, true), OK, "", "")

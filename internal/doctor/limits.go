@@ -2,11 +2,27 @@ package doctor
 
 import (
 	"fmt"
-	"runtime"
 
 	"github.com/snakepit-dev/snakepit/internal/config"
-	"github.com/snakepit-dev/snakepit/pkg/pool"
 )
+
+// needs are how much a run takes of what the kernel limits.
+type needs struct {
+	// descriptors are those of the supervisor's own process, at the worst moment of
+	// its start (RLIMIT_NOFILE).
+	descriptors int
+	// tasks are the processes and threads of the whole run, which is what the kernel
+	// counts for a user (RLIMIT_NPROC) and for a cgroup (pids.max).
+	tasks int
+}
+
+// needsOf says how much a run of so many workers needs. Measured with 9 workers on 2
+// CPUs: 5 descriptors a worker and 17 more, one more for each while it starts; 10
+// threads in a worker of the showcase, 10 in the supervisor, 5 in the guard. gRPC has
+// more threads where there are more CPUs.
+func needsOf(workers int) needs {
+	return needs{descriptors: 64 + 6*workers, tasks: 32 + 10*workers}
+}
 
 // limit is what the kernel allows this user or this process.
 type limit struct {
@@ -18,20 +34,20 @@ func (e *examination) limits() {
 	if described := e.needsConfig("descriptors"); !e.needsConfig("processes") || !described {
 		return
 	}
-	needs := pool.NeedsOf(workers(e.Config), runtime.NumCPU())
+	n := needsOf(workers(e.Config))
 	if allowed, err := descriptors(); err != nil {
 		e.skip("descriptors", "%v", err)
 	} else {
-		e.tell(judgeDescriptors(allowed, needs.Descriptors, workers(e.Config)))
+		e.tell(judgeDescriptors(allowed, n.descriptors, workers(e.Config)))
 	}
 	allowed, exempt, err := tasks()
 	switch {
 	case err != nil:
 		e.skip("processes", "%v", err)
 	case exempt:
-		e.ok("processes", "about %d processes and threads; no limit holds for this user", needs.Tasks)
+		e.ok("processes", "about %d processes and threads; no limit holds for this user", n.tasks)
 	default:
-		e.tell(judgeTasks(allowed, needs.Tasks, e.Running != ""))
+		e.tell(judgeTasks(allowed, n.tasks, e.Running != ""))
 	}
 }
 
@@ -75,13 +91,13 @@ func (e *examination) cgroups() {
 	if !e.needsConfig(name) {
 		return
 	}
-	memory, limited := pool.ReadCgroupLimit(e.Root, "memory")
+	memory, limited := readCgroup(e.Root, "memory")
 	if limited {
 		e.tell(judgeMemory(memory, e.memory()))
 	}
-	pids, counted := pool.ReadCgroupLimit(e.Root, "pids")
+	pids, counted := readCgroup(e.Root, "pids")
 	if counted {
-		e.tell(judgePids(pids, pool.NeedsOf(workers(e.Config), runtime.NumCPU()).Tasks, e.Running != ""))
+		e.tell(judgePids(pids, needsOf(workers(e.Config)).tasks, e.Running != ""))
 	}
 	if !limited && !counted {
 		e.ok(name, "no limit of memory or of processes on this process")
@@ -123,7 +139,7 @@ func (e *examination) imported(p config.Pool) uint64 {
 // 17 MB were measured.
 const supervisorBytes = 45e6
 
-func judgeMemory(allowed pool.CgroupLimit, shares []share) Check {
+func judgeMemory(allowed cgroupLimit, shares []share) Check {
 	sum, text := uint64(supervisorBytes), ""
 	for _, s := range shares {
 		sum += uint64(s.workers) * s.bytes
@@ -133,21 +149,21 @@ func judgeMemory(allowed pool.CgroupLimit, shares []share) Check {
 	}
 	c := Check{
 		Name: "cgroup", State: OK,
-		Evidence: fmt.Sprintf("the run may take %d MB of the %d MB in %s%s", sum/1e6, allowed.Max/1e6, allowed.File, text),
+		Evidence: fmt.Sprintf("the run may take %d MB of the %d MB in %s%s", sum/1e6, allowed.max/1e6, allowed.file, text),
 	}
-	if sum > allowed.Max {
+	if sum > allowed.max {
 		c.State = Fail
 		c.Hint = "raise the limit (systemd: MemoryMax=, containers: --memory), start fewer workers, or lower --max-memory"
 	}
 	return c
 }
 
-func judgePids(allowed pool.CgroupLimit, needs int, running bool) Check {
+func judgePids(allowed cgroupLimit, needs int, running bool) Check {
 	c := Check{
 		Name: "cgroup", State: OK,
-		Evidence: fmt.Sprintf("about %d processes and threads; %d of %d are taken in %s", needs, allowed.Current, allowed.Max, allowed.File),
+		Evidence: fmt.Sprintf("about %d processes and threads; %d of %d are taken in %s", needs, allowed.current, allowed.max, allowed.file),
 	}
-	if total := allowed.Current + uint64(needs); total > allowed.Max && !running {
+	if total := allowed.current + uint64(needs); total > allowed.max && !running {
 		c.State = Fail
 		c.Hint = fmt.Sprintf("allow %d (systemd: TasksMax=, containers: --pids-limit), or start fewer workers", total)
 	}

@@ -14,15 +14,14 @@ import (
 
 // systemd's own limits on a unit that runs a supervisor (systemd.service(5)).
 
-// systemdDefault is DefaultTimeoutStopSec and DefaultTimeoutStartSec where nobody
-// has set them.
+// systemdDefault is DefaultTimeoutStopSec where nobody has set it.
 const systemdDefault = 90 * time.Second
 
-// unit is what matters of a service. A time is 0 for infinity.
+// unit is what matters of a service.
 type unit struct {
-	path        string
-	notifies    bool
-	start, stop time.Duration
+	path     string
+	notifies bool
+	stop     time.Duration // 0: infinity
 }
 
 func (e *examination) systemd() {
@@ -66,7 +65,7 @@ func findUnits(dirs []string) []unit {
 
 // parseUnit reads a unit file; false: it does not start this program.
 func parseUnit(text string) (unit, bool) {
-	u := unit{start: systemdDefault, stop: systemdDefault}
+	u := unit{stop: systemdDefault}
 	ours := false
 	text = strings.ReplaceAll(text, "\\\n", " ")
 	for line := range strings.Lines(text) {
@@ -80,22 +79,13 @@ func parseUnit(text string) (unit, bool) {
 			ours = ours || startsUs(value)
 		case "Type":
 			u.notifies = strings.HasPrefix(value, "notify")
-		case "TimeoutSec":
-			u.setTime(&u.start, value)
-			u.setTime(&u.stop, value)
-		case "TimeoutStartSec":
-			u.setTime(&u.start, value)
-		case "TimeoutStopSec":
-			u.setTime(&u.stop, value)
+		case "TimeoutSec", "TimeoutStopSec":
+			if d, err := parseSpan(value); err == nil { // systemd ignores what it cannot read
+				u.stop = d
+			}
 		}
 	}
 	return u, ours
-}
-
-func (u *unit) setTime(to *time.Duration, text string) {
-	if d, err := parseSpan(text); err == nil {
-		*to = d
-	}
 }
 
 // startsUs finds the words "snakepit start" in a command line, with a path or
@@ -160,17 +150,17 @@ const stopMargin = time.Second
 
 func judgeUnit(u unit, c config.Config) Check {
 	needs := c.Grace + c.ReleaseTimeout + stopMargin
-	check := Check{Name: "systemd", State: OK, Evidence: fmt.Sprintf("%s: TimeoutStopSec %s, and a stop takes up to %v", u.path, span(u.stop), needs)}
+	check := Check{
+		Name: "systemd", State: OK,
+		Evidence: fmt.Sprintf("%s: TimeoutStopSec is %s, and a stop takes up to %v (grace %v, release %v)", u.path, span(u.stop), needs, c.Grace, c.ReleaseTimeout),
+	}
 	switch {
+	case u.notifies:
+		check.Evidence = u.path + ": Type=notify: the run asks systemd for the time that it needs"
 	case u.stop > 0 && u.stop < needs:
 		check.State = Fail
-		check.Evidence = fmt.Sprintf("%s: TimeoutStopSec is %v, and a stop takes up to %v (grace %v, release %v): systemd kills the supervisor before it has looked",
-			u.path, u.stop, needs, c.Grace, c.ReleaseTimeout)
+		check.Evidence += ": systemd kills the supervisor before it has looked"
 		check.Hint = fmt.Sprintf("TimeoutStopSec=%d in the unit, or a shorter --grace", int(seconds(2*needs).Seconds()))
-	case u.notifies && u.start > 0 && u.start < c.ReadyTimeout:
-		check.State = Warn
-		check.Evidence = fmt.Sprintf("%s: TimeoutStartSec is %v, and workers may take %v to become ready", u.path, u.start, c.ReadyTimeout)
-		check.Hint = fmt.Sprintf("TimeoutStartSec=%d in the unit, or a shorter --ready-timeout", int(seconds(2*c.ReadyTimeout).Seconds()))
 	}
 	return check
 }

@@ -13,13 +13,13 @@ func TestParseUnit(t *testing.T) {
 		want       unit
 		ours       bool
 	}{
-		{"defaults", "ExecStart=/usr/bin/snakepit start", unit{start: 90 * time.Second, stop: 90 * time.Second}, true},
-		{"ours, in two lines", "[Service]\nType=notify-reload\nExecStart=-/opt/snakepit \\\n  start --workers 8\nTimeoutSec=1min\nTimeoutStopSec = 5s", unit{notifies: true, start: time.Minute, stop: 5 * time.Second}, true},
-		{"infinity", "ExecStart=env A=b snakepit start\nTimeoutStopSec=infinity", unit{start: 90 * time.Second}, true},
-		{"nonsense", "ExecStart=snakepit start\nTimeoutStopSec=soon", unit{start: 90 * time.Second, stop: 90 * time.Second}, true},
-		{"a comment", "#ExecStart=snakepit start", unit{start: 90 * time.Second, stop: 90 * time.Second}, false},
-		{"another verb", "ExecStart=snakepit stop", unit{start: 90 * time.Second, stop: 90 * time.Second}, false},
-		{"another program", "ExecStart=/usr/bin/snakepits start", unit{start: 90 * time.Second, stop: 90 * time.Second}, false},
+		{"defaults", "ExecStart=/usr/bin/snakepit start", unit{stop: 90 * time.Second}, true},
+		{"ours, in two lines", "[Service]\nType=notify-reload\nExecStart=-/opt/snakepit \\\n  start --workers 8\nTimeoutSec=1min\nTimeoutStopSec = 5s", unit{notifies: true, stop: 5 * time.Second}, true},
+		{"infinity", "ExecStart=env A=b snakepit start\nTimeoutStopSec=infinity", unit{}, true},
+		{"nonsense", "ExecStart=snakepit start\nTimeoutStopSec=soon", unit{stop: 90 * time.Second}, true},
+		{"a comment", "#ExecStart=snakepit start", unit{stop: 90 * time.Second}, false},
+		{"another verb", "ExecStart=snakepit stop", unit{stop: 90 * time.Second}, false},
+		{"another program", "ExecStart=/usr/bin/snakepits start", unit{stop: 90 * time.Second}, false},
 	} {
 		got, ours := parseUnit(tt.text)
 		if got != tt.want || ours != tt.ours {
@@ -47,17 +47,16 @@ func TestParseSpan(t *testing.T) {
 func FuzzParseUnit(f *testing.F) {
 	f.Add("[Service]\nExecStart=snakepit start\nTimeoutStopSec=1min 30s\n")
 	f.Fuzz(func(t *testing.T, text string) {
-		if u, _ := parseUnit(text); u.start < 0 || u.stop < 0 {
+		if u, _ := parseUnit(text); u.stop < 0 {
 			t.Errorf("%+v", u)
 		}
 	})
 }
 
 func TestJudgeUnit(t *testing.T) {
-	c := config.Config{Grace: 5 * time.Second, ReleaseTimeout: 2 * time.Second, ReadyTimeout: 30 * time.Second}
-	check(t, judgeUnit(unit{stop: 8 * time.Second}, c), OK, "TimeoutStopSec 8s, and a stop takes up to 8s", "")
+	c := config.Config{Grace: 5 * time.Second, ReleaseTimeout: 2 * time.Second}
+	check(t, judgeUnit(unit{stop: 8 * time.Second}, c), OK, "TimeoutStopSec is 8s, and a stop takes up to 8s", "")
 	check(t, judgeUnit(unit{stop: 7 * time.Second}, c), Fail, "is 7s, and a stop takes up to 8s", "TimeoutStopSec=16")
+	check(t, judgeUnit(unit{stop: 7 * time.Second, notifies: true}, c), OK, "Type=notify", "")
 	check(t, judgeUnit(unit{}, c), OK, "infinity", "")
-	check(t, judgeUnit(unit{start: 20 * time.Second}, c), OK, "", "")
-	check(t, judgeUnit(unit{start: 20 * time.Second, notifies: true}, c), Warn, "TimeoutStartSec is 20s", "TimeoutStartSec=60")
 }

@@ -95,12 +95,12 @@ func counterFile(membership string) string {
 	if err != nil {
 		return ""
 	}
-	path, version := parseMembership(text, "memory")
+	path, version := parseMembership(text)
 	mounts, err := os.ReadFile("/proc/self/mountinfo")
 	if err != nil || version == 0 {
 		return ""
 	}
-	point, below := parseMounts(mounts, version, "memory", path)
+	point, below := parseMounts(mounts, version, path)
 	if point == "" {
 		return ""
 	}
@@ -113,15 +113,15 @@ func counterFile(membership string) string {
 	}
 }
 
-// parseMembership finds the cgroup by which a controller (memory, pids) counts a
-// process in its /proc/PID/cgroup, whose lines are ID:CONTROLLERS:PATH (cgroups(7)):
-// that of version 1 if the controller has one, else that of version 2.
-func parseMembership(text []byte, controller string) (path string, version int) {
+// parseMembership finds the cgroup that counts the memory of a process in its
+// /proc/PID/cgroup, whose lines are ID:CONTROLLERS:PATH (cgroups(7)): that of the
+// memory controller of version 1 if there is one, else that of version 2.
+func parseMembership(text []byte) (path string, version int) {
 	for line := range bytes.Lines(text) {
 		fields := strings.SplitN(strings.TrimSuffix(string(line), "\n"), ":", 3)
 		switch {
 		case len(fields) != 3:
-		case has(fields[1], controller):
+		case has(fields[1], "memory"):
 			return fields[2], 1
 		case fields[0] == "0" && fields[1] == "":
 			path, version = fields[2], 2
@@ -133,14 +133,14 @@ func parseMembership(text []byte, controller string) (path string, version int) 
 // parseMounts finds in a proc_pid_mountinfo(5) where the cgroup of that path is to
 // be seen: a mount point, and the way from there. The mount may show a part of the
 // hierarchy only, as in a container.
-func parseMounts(text []byte, version int, controller, path string) (point, below string) {
+func parseMounts(text []byte, version int, path string) (point, below string) {
 	for line := range bytes.Lines(text) {
 		front, back, _ := strings.Cut(string(line), " - ")
 		mount, system := strings.Fields(front), strings.Fields(back)
 		if len(mount) < 5 || len(system) < 3 {
 			continue
 		}
-		if version == 1 && (system[0] != "cgroup" || !has(system[2], controller)) || version == 2 && system[0] != "cgroup2" {
+		if version == 1 && (system[0] != "cgroup" || !has(system[2], "memory")) || version == 2 && system[0] != "cgroup2" {
 			continue
 		}
 		below, err := filepath.Rel(unescape(mount[3]), path)

@@ -1,4 +1,4 @@
-package pool
+package doctor
 
 import (
 	"os"
@@ -22,7 +22,7 @@ func machine(t *testing.T, files map[string]string) string {
 	return root
 }
 
-func TestReadCgroupLimit(t *testing.T) {
+func TestReadCgroup(t *testing.T) {
 	two := map[string]string{
 		"proc/self/cgroup":                                "0::/user.slice/app.scope\n",
 		"proc/self/mountinfo":                             "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n",
@@ -43,18 +43,29 @@ func TestReadCgroupLimit(t *testing.T) {
 	for _, tt := range []struct {
 		files      map[string]string
 		controller string
-		want       CgroupLimit
+		want       cgroupLimit
 		found      bool
 	}{
-		{two, "memory", CgroupLimit{536870912, 1048576, "/sys/fs/cgroup/user.slice/memory.max"}, true},
-		{two, "pids", CgroupLimit{64, 7, "/sys/fs/cgroup/user.slice/app.scope/pids.max"}, true},
-		{one, "memory", CgroupLimit{268435456, 0, "/cg/memory/box/memory.limit_in_bytes"}, true},
-		{one, "pids", CgroupLimit{}, false},
-		{nil, "memory", CgroupLimit{}, false},
+		{two, "memory", cgroupLimit{536870912, 1048576, "/sys/fs/cgroup/user.slice/memory.max"}, true},
+		{two, "pids", cgroupLimit{64, 7, "/sys/fs/cgroup/user.slice/app.scope/pids.max"}, true},
+		{one, "memory", cgroupLimit{268435456, 0, "/cg/memory/box/memory.limit_in_bytes"}, true},
+		{one, "pids", cgroupLimit{}, false},
+		{nil, "memory", cgroupLimit{}, false},
 	} {
-		got, found := ReadCgroupLimit(machine(t, tt.files), tt.controller)
+		got, found := readCgroup(machine(t, tt.files), tt.controller)
 		if got != tt.want || found != tt.found {
 			t.Errorf("%s: %+v, %v; want %+v", tt.controller, got, found, tt.want)
 		}
 	}
+}
+
+func FuzzCgroups(f *testing.F) {
+	f.Add("0::/a/b\n", "30 23 0:26 / /sys/fs/cgroup rw - cgroup2 cgroup2 rw\n")
+	f.Add("4:memory:/box\n", "31 23 0:27 /box /cg rw - cgroup cgroup rw,memory\n")
+	f.Fuzz(func(t *testing.T, membership, mounts string) {
+		path, version := cgroupOf(membership, "memory")
+		if point, below := mountOf(mounts, version, "memory", path); point != "" && !filepath.IsLocal(below) {
+			t.Errorf("%q leads away from %q", below, point)
+		}
+	})
 }
