@@ -9,6 +9,7 @@ import (
 
 	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/orphans"
+	"github.com/snakepit-dev/snakepit/internal/pyenv"
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
@@ -95,10 +96,14 @@ func TestJump(t *testing.T) {
 }
 
 func TestThreads(t *testing.T) {
-	check(t, judgeThreads("a:B", 1, nil), OK, "one thread", "")
-	check(t, judgeThreads("a:B", 3, []string{"x", "y"}), Warn, "has 3 threads after its import (Python's: x, y)", "__init__")
-	check(t, judgeThreads("a:B", 2, nil), Warn, "none of them Python's", "__init__")
-	check(t, judgeThreads("a:B", 0, nil), Skipped, "does not tell", "")
+	after := func(before, threads int, names ...string) imported {
+		return imported{adapter: "a:B", Import: pyenv.Import{ThreadsBefore: before, Threads: threads, ThreadNames: names}}
+	}
+	check(t, judgeThreads(after(1, 1)), OK, "one thread", "")
+	check(t, judgeThreads(after(1, 3, "x", "y")), Warn, "has 3 threads after its import (Python's: x, y)", "__init__")
+	check(t, judgeThreads(after(1, 2)), Warn, "none of them Python's", "__init__")
+	check(t, judgeThreads(after(2, 2)), Warn, "no worker can be forked", "sitecustomize")
+	check(t, judgeThreads(after(0, 0)), Skipped, "does not tell", "")
 }
 
 func TestLeftovers(t *testing.T) {

@@ -116,8 +116,9 @@ func notImported(adapter string, err error) Check {
 	return c
 }
 
-// forkserver says whether a process that has imported the adapter could be forked:
-// a fork copies one thread, and what the others hold stays locked in the copy.
+// forkserver says whether a process could be forked that has imported what workers
+// need, and one that has imported the adapter as well: a fork copies one thread, and
+// what the others hold stays locked in the copy.
 func (e *examination) forkserver() {
 	const name = "forkserver"
 	if !e.needsPython(name) {
@@ -128,22 +129,26 @@ func (e *examination) forkserver() {
 		return
 	}
 	for _, i := range e.imports {
-		e.tell(judgeThreads(i.adapter, i.Threads, i.ThreadNames))
+		e.tell(judgeThreads(i))
 	}
 }
 
-func judgeThreads(adapter string, threads int, names []string) Check {
-	c := Check{Name: "forkserver", State: OK, Evidence: fmt.Sprintf("%s leaves one thread after its import: it can be preloaded and forked", adapter)}
+func judgeThreads(i imported) Check {
+	c := Check{Name: "forkserver", State: OK, Evidence: fmt.Sprintf("%s leaves one thread after its import: it can be imported before the fork", i.adapter)}
 	switch {
-	case threads == 0:
+	case i.Threads == 0:
 		c.State, c.Evidence = Skipped, "this system does not tell how many threads a process has"
-	case threads > 1:
+	case i.ThreadsBefore > 1:
+		c.State = Warn
+		c.Evidence = fmt.Sprintf("there are %d threads once gRPC is imported, before any adapter: no worker can be forked, all are spawned", i.ThreadsBefore)
+		c.Hint = "look for what starts them: a sitecustomize, a .pth file, a tracer in the environment"
+	case i.Threads > 1:
 		known := "none of them Python's: a native library starts them"
-		if len(names) > 0 {
-			known = "Python's: " + strings.Join(names, ", ")
+		if len(i.ThreadNames) > 0 {
+			known = "Python's: " + strings.Join(i.ThreadNames, ", ")
 		}
 		c.State = Warn
-		c.Evidence = fmt.Sprintf("%s has %d threads after its import (%s): it cannot be preloaded and forked, its workers are spawned", adapter, threads, known)
+		c.Evidence = fmt.Sprintf("%s has %d threads after its import (%s): it cannot be imported before the fork", i.adapter, i.Threads, known)
 		c.Hint = "start threads in the adapter's __init__, not while the module is imported"
 	}
 	return c

@@ -28,9 +28,11 @@ type Import struct {
 	Packages  map[string]string // versions, by the name that pip knows
 	Took      time.Duration     // for gRPC, the worker's package and the adapter's module
 	PeakBytes uint64            // resident memory, at its highest
-	// Threads are those that the kernel counts in the process after the import;
-	// 0 when that is not known.
-	Threads     int
+	// Threads are those that the kernel counts in the process after the import, and
+	// ThreadsBefore those when gRPC and the worker's package were imported, and the
+	// adapter was not; 0 when that is not known.
+	Threads, ThreadsBefore int
+
 	ThreadNames []string // of those that Python knows, but for the main one
 }
 
@@ -126,6 +128,7 @@ type importAnswer struct {
 	Packages map[string]string `json:"packages"`
 	Seconds  float64           `json:"seconds"`
 	Threads  int               `json:"threads"`
+	Before   int               `json:"threads_before"`
 	Names    []string          `json:"thread_names"`
 	Peak     uint64            `json:"peak_bytes"`
 }
@@ -156,6 +159,6 @@ func parseImport(adapter, stdout, stderr string, exit error) (Import, error) {
 	}
 	return Import{
 		Packages: a.Packages, Took: time.Duration(a.Seconds * float64(time.Second)), PeakBytes: a.Peak,
-		Threads: a.Threads, ThreadNames: a.Names,
+		Threads: a.Threads, ThreadsBefore: a.Before, ThreadNames: a.Names,
 	}, nil
 }

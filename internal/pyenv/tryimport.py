@@ -42,12 +42,25 @@ def answer(**fields):
     os._exit(0)
 
 
+def watch():
+    """Has the stacks written when this takes long."""
+    faulthandler.dump_traceback_later(told["stacks_after"], exit=False)
+
+
 def threads():
     """How many the kernel counts, 0 where it does not say."""
-    try:
-        return len(os.listdir("/proc/self/task"))
-    except OSError:
-        return 0
+    # It has a thread, whose end is told a moment before the kernel has ended it, and
+    # nothing tells when it has.
+    faulthandler.cancel_dump_traceback_later()
+    for _ in range(100):
+        try:
+            count = len(os.listdir("/proc/self/task"))
+        except OSError:
+            return 0
+        if count == 1:
+            break
+        time.sleep(0.002)
+    return count
 
 
 def versions():
@@ -73,22 +86,24 @@ def main():
     sys.meta_path.insert(0, Embedded())
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # as the worker does
     faulthandler.enable()
-    faulthandler.dump_traceback_later(told["stacks_after"], exit=False)
+    watch()
     from snakepit import loader, server
     from snakepit.failures import StartFailure
 
     began = time.monotonic()
     try:
         server._import_worker()
+        before = threads()
+        watch()
         sys.path[1:1] = told["python_path"]
         loader._class(loader._import(told["module"]), told["class"])
     except StartFailure as failure:
         answer(kind=failure.kind, message=failure.message, hint=failure.hint)
     seconds = time.monotonic() - began
-    faulthandler.cancel_dump_traceback_later()  # which waits for a thread of its own
     answer(
         packages=versions(),
         seconds=seconds,
+        threads_before=before,
         threads=threads(),
         thread_names=[t.name for t in threading.enumerate() if t is not threading.main_thread()],
         peak_bytes=peak_bytes(),

@@ -58,7 +58,7 @@ func TestTryImport(t *testing.T) {
 	if got, err = tryAdapter(t, "snakepit.showcase:Showcase", time.Minute); err != nil || got.Threads != 1 {
 		t.Errorf("the showcase: %+v, %v", got, err)
 	}
-	if got, err = tryAdapter(t, "threads:A", time.Minute); err != nil || got.Threads != 2 || strings.Join(got.ThreadNames, ",") != "poller" {
+	if got, err = tryAdapter(t, "threads:A", time.Minute); err != nil || got.Threads != 2 || got.ThreadsBefore != 1 || strings.Join(got.ThreadNames, ",") != "poller" {
 		t.Errorf("one with a thread: %+v, %v", got, err)
 	}
 }
