@@ -8,6 +8,7 @@ import (
 	"strconv"
 	"strings"
 
+	"github.com/snakepit-dev/snakepit/internal/rundir"
 	"github.com/snakepit-dev/snakepit/pkg/portcheck"
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
@@ -29,10 +30,15 @@ func (e *examination) ports(ctx context.Context) {
 	}
 	var held, hints []string
 	var first *portcheck.Owner
-	own := 0
+	own, kept := 0, e.kept()
 	for _, w := range wanted {
-		owners, err := e.holders(ctx, w)
+		by := kept[w.port]
+		owners, err := e.holders(ctx, w, by == "")
 		switch {
+		case err == nil && len(owners) == 0 && by != "" && e.Running == "":
+			held = append(held, fmt.Sprintf("%d (%s) is kept for %s, which has no process on it just now", w.port, w.of, by))
+			hints = append(hints, strconv.Itoa(w.port))
+			continue
 		case err == nil && len(owners) == 0:
 			continue
 		case e.ours(owners):
@@ -69,9 +75,9 @@ func (e *examination) ports(ctx context.Context) {
 
 // holders are those of a port. Whether it could be bound is tried only where nobody
 // listens and no worker of a living run may be about to: the try would be in its way.
-func (e *examination) holders(ctx context.Context, w want) ([]portcheck.Owner, error) {
+func (e *examination) holders(ctx context.Context, w want, mayBind bool) ([]portcheck.Owner, error) {
 	owners, err := portcheck.Listeners(ctx, w.host, w.port, mark)
-	if err != nil || len(owners) > 0 || e.Running != "" {
+	if err != nil || len(owners) > 0 || !mayBind {
 		return owners, err
 	}
 	err = portcheck.Check(ctx, w.host, w.port)
@@ -79,6 +85,20 @@ func (e *examination) holders(ctx context.Context, w want) ([]portcheck.Owner, e
 		owners, _ = portcheck.MarkedOwners(ctx, w.host, w.port, mark) // that it is held is said without them
 	}
 	return owners, err
+}
+
+// kept are the ports that workers of living runs have for their lives, and whose they
+// are.
+func (e *examination) kept() map[int]string {
+	ports := map[int]string{}
+	found, _, _ := rundir.List(e.Runs) // told with the state directory
+	for _, f := range rundir.Living(found) {
+		entries, _ := rundir.ReadRegistry(f.Dir) // told with the leftovers
+		for _, entry := range entries {
+			ports[entry.Port] = "worker " + entry.Worker + " of run " + f.RunID
+		}
+	}
+	return ports
 }
 
 // freeing says how the port comes free.

@@ -80,19 +80,21 @@ func Look(ctx context.Context, o Options, targets []Target) (ports []Port, probl
 	}
 	judges := &judges{options: o, workers: workers}
 	for _, t := range targets {
-		if known, ok := living[t.Port]; ok && t.RunID == "" && known.Host == t.Host {
+		known, kept := living[t.Port]
+		if kept && t.RunID == "" && known.Host == t.Host {
 			t = known
 		}
-		ports = append(ports, judges.judge(ctx, find(ctx, t)))
+		ports = append(ports, judges.judge(ctx, find(ctx, t, !kept && !t.alive())))
 	}
 	return ports, judges.problems
 }
 
-// find asks the kernel.
-func find(ctx context.Context, t Target) Port {
+// find asks the kernel. Whether the port may be bound is for who knows of all living
+// runs: an address of another name can be in the way as well.
+func find(ctx context.Context, t Target, mayBind bool) Port {
 	p := Port{Target: t, State: Free}
 	owners, err := portcheck.Listeners(ctx, t.Host, t.Port, mark)
-	if err == nil && len(owners) == 0 && !t.alive() {
+	if err == nil && len(owners) == 0 && mayBind {
 		// Nobody listens, and no worker is about to: whether it can be bound, only
 		// binding tells.
 		if err = portcheck.Check(ctx, t.Host, t.Port); errors.Is(err, portcheck.ErrInUse) {

@@ -39,6 +39,10 @@ func TestPortsOfLivingRunsAreNotBound(t *testing.T) {
 			t.Errorf("it was bound: %+v", got[0])
 		}
 	}
+	wildcard := Target{Host: "0.0.0.0", Port: port}
+	if got, _ := Look(t.Context(), o, []Target{wildcard}); got[0].State != Free {
+		t.Errorf("it was bound on every address: %+v", got[0])
+	}
 	o.Living = nil
 	if got, _ := Look(t.Context(), o, []Target{named}); got[0].State != Held || len(got[0].Holders) != 0 {
 		t.Errorf("of nobody's port it is not found: %+v", got[0])

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 
+BEGAN = time.monotonic()
 told = json.load(sys.stdin)
 sys.path[:] = [entry for entry in sys.path if entry]  # "" is the working directory
 
@@ -43,8 +44,9 @@ def answer(**fields):
 
 
 def watch():
-    """Has the stacks written when this takes long."""
-    faulthandler.dump_traceback_later(told["stacks_after"], exit=False)
+    """Has the stacks written when all of this takes long."""
+    left = told["stacks_after"] - (time.monotonic() - BEGAN)
+    faulthandler.dump_traceback_later(max(0.05, left), exit=False)
 
 
 def threads():
