@@ -206,7 +206,7 @@ func (r *issueReport) logs() {
 				text.WriteString(line.Text + "\n")
 			}
 		}
-		r.section("Log of "+r.clean(name, 100), "text", text.String(), logsBytes/len(names), keepTail)
+		r.section("Log of "+r.clean(oneLine(name), 100), "text", text.String(), logsBytes/len(names), keepTail)
 	}
 }
 

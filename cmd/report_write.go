@@ -4,11 +4,13 @@ import (
 	"bytes"
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"os"
 	"strings"
 	"unicode/utf8"
 
+	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/doctor"
 	"github.com/snakepit-dev/snakepit/internal/redact"
 	"github.com/snakepit-dev/snakepit/internal/rundir"
@@ -46,7 +48,19 @@ func newIssueReport(env *Env, found *rundir.Found, file string) *issueReport {
 	if r.subject, err = doctorSubject(env, file, nil); err != nil {
 		r.problem(err)
 	}
+	r.subject.Invalid = withoutExcerpt(r.subject.Invalid)
 	return r
+}
+
+// withoutExcerpt leaves out the lines of the file that an error of the configuration
+// shows: what could not be read is not known to be no secret.
+func withoutExcerpt(err error) error {
+	var setting *config.Error
+	if !errors.As(err, &setting) {
+		return err
+	}
+	reason, _, _ := strings.Cut(setting.Reason, "\n")
+	return &config.Error{What: setting.What, Reason: reason, Hint: setting.Hint}
 }
 
 func (r *issueReport) problem(err error) {
