@@ -64,7 +64,8 @@ again with --seed (seed + 2). With --duration everything is repeated until the
 time is over, and the rates are shown.
 
 A scenario that cannot run here (disk_full needs root) is skipped, and says why. It
-exits 0 only if every check of every scenario held, and 1 otherwise.`,
+exits 0 only if every check of every scenario held, 2 if the pool cannot be started for
+its settings, and 1 otherwise.`,
 		Example: `  snakepit chaos list
   snakepit chaos shutdown
   snakepit chaos shutdown --config snakepit.yaml --iterations 20 -o junit --report chaos.xml
@@ -151,8 +152,12 @@ func (o *chaosOptions) run(ctx context.Context, args []string) error {
 	options.Watcher = show
 	show.begin()
 	report, err := chaos.Run(ctx, scenarios, options)
+	var place *chaos.PlaceError
+	if errors.As(err, &place) {
+		return errors.Join(failf(exitFailed, "choose another temp directory: TMPDIR=/var/tmp snakepit chaos ...", "%w", err), o.write(report))
+	}
 	show.end(report)
-	if err := errors.Join(err, o.write(report)); err != nil { // what was found out is worth a report in any case
+	if err := errors.Join(judgeChaos(err), o.write(report)); err != nil { // what was found out is worth a report in any case
 		return err
 	}
 	switch {
@@ -162,6 +167,16 @@ func (o *chaosOptions) run(ctx context.Context, args []string) error {
 		return &silent{exitFailed}
 	}
 	return nil
+}
+
+// judgeChaos: a pool that cannot be started for its settings is wrong usage of
+// chaos, and no failure of what is promised.
+func judgeChaos(err error) error {
+	var unusable *chaos.UnusableError
+	if errors.As(err, &unusable) {
+		return failf(exitUsage, "start it by itself first: snakepit start", "cannot prove anything: this pool cannot be started; its first scenario says why")
+	}
+	return err
 }
 
 func (o *chaosOptions) checkFlags() error {

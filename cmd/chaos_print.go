@@ -169,10 +169,13 @@ func chaosTable(s *styles, report chaos.Report, running string, width int) strin
 func resultMessage(r chaos.Result) string {
 	if r.Failures > 0 {
 		first := r.Failed[0].Failed()[0]
-		return first.Name + ": " + first.Detail
+		return first.Name + ": " + brief(first.Detail)
 	}
 	return notRun(r)
 }
+
+// brief is a detail where it has a line: all of it is with its failure.
+func brief(detail string) string { return ansi.Truncate(oneLine(detail), 200, "…") }
 
 // rate is how many iterations passed, in percent.
 func rate(r chaos.Result) string {

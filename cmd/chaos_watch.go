@@ -92,7 +92,7 @@ func (w *chaosWatch) endedLine(o chaos.Outcome) string {
 		return fmt.Sprintf("%s  %s  %s", w.styles.state("skipped"), o.Scenario, o.Skipped)
 	case !o.Passed:
 		first := o.Failed()[0]
-		return fmt.Sprintf("%s  %s%s  in %s  %s: %s", w.styles.state("failed"), o.Scenario, which, tenths(o.Took), first.Name, ansi.Truncate(oneLine(first.Detail), 200, "…"))
+		return fmt.Sprintf("%s  %s%s  in %s  %s: %s", w.styles.state("failed"), o.Scenario, which, tenths(o.Took), first.Name, brief(first.Detail))
 	}
 	return fmt.Sprintf("%s  %s%s  in %s  %s", w.styles.state("passed"), o.Scenario, which, tenths(o.Took), count(len(o.Checks), "check", "checks"))
 }

@@ -62,6 +62,10 @@ func mutations() []mutation {
 		{"leaves a worker in the registry", []edit{
 			{"internal/supervisor/output.go", "return r.file.Remove(worker)", "return nil"},
 		}, "normal_shutdown", "registry, socket, lock"},
+		{"does not hold its lock", []edit{
+			{"internal/rundir/lock.go", "	ok, err := lock.TryLock()\n", "	file, err := os.OpenFile(lock.Path(), os.O_CREATE|os.O_RDONLY, fileMode)\n	ok := err == nil && file.Close() == nil\n"},
+			{"internal/rundir/lock.go", "	if stillThere(lock) {", "	if true || stillThere(lock) {"},
+		}, "port_not_releasing", "the scenario goes on"},
 		{"leaves the socket", []edit{
 			{"internal/rundir/settle.go", "removeStaleSocket(record.Socket))", "nil)"},
 		}, "supervisor_crash", "registry, socket, lock"},
@@ -125,7 +129,6 @@ func TestMutations(t *testing.T) {
 	}
 }
 
-// build builds the program with the edits.
 // overlaid writes the files as the edits make them, and returns where they are.
 func overlaid(t *testing.T, root, dir string, edits []edit) map[string]string {
 	t.Helper()
@@ -151,6 +154,7 @@ func overlaid(t *testing.T, root, dir string, edits []edit) map[string]string {
 	return overlay
 }
 
+// build builds the program with the edits.
 func build(t *testing.T, root string, edits []edit) string {
 	t.Helper()
 	dir := t.TempDir()

@@ -27,6 +27,24 @@ func (p printed) String() string {
 	return fmt.Sprintf("snakepit %s: exit code %d\n%s", strings.Join(p.words, " "), p.code, text)
 }
 
+// exitUsage is of a command line or of settings that make no sense.
+const exitUsage = 2
+
+// why is its error, without what it has said before, and with what to do next.
+func (p printed) why() string {
+	text := strings.TrimSpace(p.err)
+	if at := strings.LastIndex("\n"+text, "\nerror: "); at >= 0 {
+		text = strings.TrimPrefix(text[at:], "error: ")
+	}
+	return text
+}
+
+// UnusableError is that start refuses the pool for its settings, before any pool of
+// them was ever up: there is nothing to prove anything with.
+type UnusableError struct{ Why string }
+
+func (u *UnusableError) Error() string { return "this pool cannot be started: " + u.Why }
+
 // claimsClean says whether it claims that nothing is left.
 func (p printed) claimsClean() bool {
 	return strings.Contains(p.err, "No orphaned processes") || strings.Contains(p.err, "found no survivors")

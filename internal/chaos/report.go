@@ -38,6 +38,7 @@ type Outcome struct {
 	Cut       bool   // it was cut short by the end of the context, and proves nothing
 	Took      time.Duration
 	Checks    []Check
+	unusable  *UnusableError // the pool could not be started, for its settings
 
 	// Of an iteration that failed: what happened, and the ends of the logs.
 	Timeline []Moment
@@ -81,6 +82,13 @@ type Report struct {
 	Rounds  int // how often every scenario was begun
 	Cut     bool
 	Results []Result
+
+	unusable *UnusableError
+}
+
+// ran says that something came to its end.
+func (r Report) ran() bool {
+	return slices.ContainsFunc(r.Results, func(result Result) bool { return result.Iterations > 0 })
 }
 
 // Passed says that something was checked, that every check held, and that nothing

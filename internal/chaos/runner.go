@@ -55,7 +55,8 @@ type Watcher interface {
 // Options.Seed plus the number of rounds before it, and each scenario takes its
 // random numbers from that and its name alone: it meets the same faults whatever
 // else runs, and whichever round it was found in. The error is that nothing could
-// be run at all; what failed is in the report.
+// be run at all, an *UnusableError if that is due to the pool; what failed is in the
+// report.
 func Run(ctx context.Context, scenarios []Scenario, o Options) (Report, error) {
 	report := Report{Seed: o.Seed, Again: o.Again, Began: time.Now()}
 	for _, s := range scenarios {
@@ -64,7 +65,7 @@ func Run(ctx context.Context, scenarios []Scenario, o Options) (Report, error) {
 	// A short name: the path of a socket is limited.
 	base, err := os.MkdirTemp("", "chaos")
 	if err != nil {
-		return report, fmt.Errorf("cannot make a private place: %w", err)
+		return report, &PlaceError{err}
 	}
 	more := func() bool {
 		if o.Duration > 0 {
@@ -75,11 +76,20 @@ func Run(ctx context.Context, scenarios []Scenario, o Options) (Report, error) {
 	for more() && runRound(ctx, base, &report, o) {
 	}
 	report.Took = time.Since(report.Began)
+	if report.unusable != nil {
+		return report, errors.Join(report.unusable, os.RemoveAll(base))
+	}
 	if err := os.RemoveAll(base); err != nil {
 		return report, fmt.Errorf("cannot remove the private place: %w", err)
 	}
 	return report, nil
 }
+
+// PlaceError is that there is no room for runs of ours under the temp directory.
+type PlaceError struct{ Err error }
+
+func (e *PlaceError) Error() string { return fmt.Sprintf("cannot make a private place: %v", e.Err) }
+func (e *PlaceError) Unwrap() error { return e.Err }
 
 // runRound runs every scenario once. False: it failed, and that is the end.
 func runRound(ctx context.Context, base string, report *Report, o Options) bool {
@@ -92,6 +102,11 @@ func runRound(ctx context.Context, base string, report *Report, o Options) bool 
 		o.Watcher.Began(result.Scenario, report.Rounds)
 		outcome := runOnce(ctx, base, result.Scenario, report.Rounds, o)
 		o.Watcher.Ended(outcome)
+		if outcome.unusable != nil && !report.ran() { // else it was usable before
+			report.unusable = outcome.unusable
+			result.Add(outcome)
+			return false
+		}
 		if outcome.Cut {
 			report.Cut, result.Cut = true, true
 			if len(outcome.Failed()) > 0 { // it left something
@@ -134,6 +149,7 @@ func runOnce(ctx context.Context, base string, s Scenario, round int, o Options)
 		stage.checks, stage.failed = nil, false // what a cut has done to it says nothing
 	}
 	stage.end(out.Cut)
+	out.unusable = stage.unusable
 	out.Skipped, out.Checks, out.Passed = stage.skipped, stage.checks, !stage.failed && !out.Cut && stage.skipped == ""
 	if stage.failed {
 		out.Timeline, out.Logs = timeline, logs
@@ -179,6 +195,7 @@ func (s *stage) play(ctx context.Context, steps []step) {
 	case errors.As(err, &not):
 		s.skipped = not.reason
 	case err != nil:
+		errors.As(err, &s.unusable)
 		s.check(Check{Name: "the scenario goes on", Detail: err.Error()})
 	default:
 		s.checkWhole()

@@ -43,6 +43,7 @@ type stage struct {
 	checks   []Check
 	failed   bool
 	skipped  string
+	unusable *UnusableError
 	timeline []Moment
 }
 

@@ -50,7 +50,10 @@ func start(ctx context.Context, s *stage) error { return s.startRun(ctx, s.first
 func (s *stage) startRun(ctx context.Context, r *run, flags ...string) error {
 	s.started = true
 	s.doing("starting %d workers", s.opts.Pool.Workers)
-	_, err := r.expect(ctx, 0, slices.Concat([]string{"start", "-d"}, r.flags, flags)...)
+	p, err := r.expect(ctx, 0, slices.Concat([]string{"start", "-d"}, r.flags, flags)...)
+	if p.code == exitUsage && !r.brought {
+		return &UnusableError{p.why()}
+	}
 	if err != nil {
 		return fmt.Errorf("steady state not reached: %w", err)
 	}
