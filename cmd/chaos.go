@@ -92,7 +92,7 @@ its settings, and 1 otherwise.`,
 		o.workersSet, o.seeded, o.iterationsSet = flags.Changed("workers"), flags.Changed("seed"), flags.Changed("iterations")
 		return o.run(c.Context(), args)
 	}
-	c.AddCommand(newChaosList(env))
+	c.AddCommand(newChaosList(env), newChaosKeep(env))
 	return c
 }
 

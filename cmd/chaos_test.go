@@ -352,6 +352,42 @@ func TestChaosThatCannotBegin(t *testing.T) {
 	}
 }
 
+// A chaos that is killed leaves nothing either: its runs would go on for ever.
+func TestChaosKilled(t *testing.T) {
+	s := newChaosSandbox(t)
+	cmd := s.command("chaos", "disk_full", "hung_worker", "--workers", "1")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	id := awaitChaosRun(t, s)
+	if err := cmd.Process.Kill(); err != nil {
+		t.Error(err)
+	}
+	_ = cmd.Wait() // it was killed
+	temp := filepath.Join(filepath.Dir(s.dir), "t")
+	left := []os.DirEntry{nil}
+	for deadline := time.Now().Add(time.Minute); len(left) > 0 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		left, _ = os.ReadDir(temp) // its place is removed last
+	}
+	look := s.command("orphans", "--all", "--run-id", id, "-o", "json")
+	if found, err := look.Output(); err != nil || strings.Contains(string(found), `"pid"`) || len(left) > 0 {
+		t.Errorf("left %v, %v: %s", left, err, found)
+	}
+}
+
+// awaitChaosRun returns the id of a run that chaos has started.
+func awaitChaosRun(t *testing.T, s *sandbox) string {
+	t.Helper()
+	places := filepath.Join(filepath.Dir(s.dir), "t", "chaos*", "*", "s", "snakepit", "runs", "chaos-*", "run.json")
+	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
+		if record, _ := filepath.Glob(places); len(record) > 0 {
+			return filepath.Base(filepath.Dir(record[0]))
+		}
+	}
+	t.Error("no run came to be")
+	return ""
+}
+
 // newChaosSandbox has a temp directory of its own, which must be empty at the end.
 func newChaosSandbox(t *testing.T) *sandbox {
 	t.Helper()
@@ -411,19 +447,7 @@ func TestChaosInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	temp := filepath.Join(filepath.Dir(s.dir), "t")
-	var record []string
-	for deadline := time.Now().Add(time.Minute); len(record) == 0 && time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
-		// The run is there, or just comes to be.
-		record, _ = filepath.Glob(filepath.Join(temp, "chaos*", "*", "s", "snakepit", "runs", "chaos-*", "run.json"))
-	}
-	if len(record) == 0 {
-		t.Error("no run came to be")
-	}
-	id := ""
-	if len(record) > 0 {
-		id = filepath.Base(filepath.Dir(record[0]))
-	}
+	id := awaitChaosRun(t, s)
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}

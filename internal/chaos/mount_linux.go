@@ -38,6 +38,12 @@ func (s *stage) unmountOver() error {
 	return nil
 }
 
+// unmountAll takes away whatever lies over a directory.
+func unmountAll(path string) {
+	for unix.Unmount(path, unix.MNT_DETACH) == nil { // until it is no mount point
+	}
+}
+
 // unmount does not wait for those who still have a file open there.
 func unmount(path string) error {
 	if err := unix.Unmount(path, unix.MNT_DETACH); err != nil {

@@ -26,6 +26,8 @@ type Options struct {
 	// Again are the flags that a failure is met again with, beside its name and seed.
 	Again   []string
 	Watcher Watcher
+
+	token string // begins the token of every stage
 }
 
 // Pool is the pool under test.
@@ -67,6 +69,11 @@ func Run(ctx context.Context, scenarios []Scenario, o Options) (Report, error) {
 	if err != nil {
 		return report, &PlaceError{err}
 	}
+	o.token = unique(tokenLength)
+	dismiss, err := startKeeper(o.Program, o.Env, base, o.token)
+	if err != nil {
+		return report, errors.Join(err, os.RemoveAll(base))
+	}
 	more := func() bool {
 		if o.Duration > 0 {
 			return report.Rounds == 0 || time.Since(report.Began) < o.Duration
@@ -76,13 +83,13 @@ func Run(ctx context.Context, scenarios []Scenario, o Options) (Report, error) {
 	for more() && runRound(ctx, base, &report, o) {
 	}
 	report.Took = time.Since(report.Began)
-	if report.unusable != nil {
-		return report, errors.Join(report.unusable, os.RemoveAll(base))
+	if err = os.RemoveAll(base); err != nil {
+		err = fmt.Errorf("cannot remove the private place: %w", err)
 	}
-	if err := os.RemoveAll(base); err != nil {
-		return report, fmt.Errorf("cannot remove the private place: %w", err)
+	if err = errors.Join(err, dismiss()); report.unusable != nil {
+		return report, errors.Join(report.unusable, err)
 	}
-	return report, nil
+	return report, err
 }
 
 // PlaceError is that there is no room for runs of ours under the temp directory.

@@ -56,12 +56,15 @@ func newStage(base string, scenario Scenario, seed uint64, o Options) (*stage, e
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a private place: %w", err)
 	}
-	s := &stage{opts: o, scenario: scenario, dir: dir, rand: source(seed, scenario.Name), token: unique(10), watching: true, signal: send}
+	s := &stage{opts: o, scenario: scenario, dir: dir, rand: source(seed, scenario.Name), token: o.token + unique(4), watching: true, signal: send}
 	for _, sub := range []string{"s", "r", "w"} {
 		err = errors.Join(err, os.Mkdir(filepath.Join(dir, sub), 0o700))
 	}
 	return s, err
 }
+
+// tokenLength is of what all stages of one process have in common.
+const tokenLength = 10
 
 // unique is text that nobody else has: two of us may run with the same seed.
 func unique(length int) string {
