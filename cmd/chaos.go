@@ -278,12 +278,13 @@ func (o *chaosOptions) pool(c config.Config, given map[string]string) chaos.Pool
 }
 
 // tryReport finds out beforehand that a report could not be written: it may take
-// an hour to come.
+// an hour to come. An earlier one goes: if this process is killed, it would still be
+// green.
 func (o *chaosOptions) tryReport() error {
 	if o.report == "" {
 		return nil
 	}
-	file, err := os.OpenFile(o.report, os.O_CREATE|os.O_WRONLY, 0o644)
+	file, err := os.OpenFile(o.report, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
 		return failf(exitUsage, "choose another place: --report chaos.xml", "cannot write the report: %w", err)
 	}

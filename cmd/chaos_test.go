@@ -355,7 +355,11 @@ func TestChaosThatCannotBegin(t *testing.T) {
 // A chaos that is killed leaves nothing either: its runs would go on for ever.
 func TestChaosKilled(t *testing.T) {
 	s := newChaosSandbox(t)
-	cmd := s.command("chaos", "disk_full", "hung_worker", "--workers", "1")
+	report := filepath.Join(s.dir, "chaos.xml")
+	if err := os.WriteFile(report, []byte("all was well, yesterday"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	cmd := s.command("chaos", "disk_full", "hung_worker", "--workers", "1", "-o", "junit", "--report", "chaos.xml")
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
@@ -372,6 +376,9 @@ func TestChaosKilled(t *testing.T) {
 	look := s.command("orphans", "--all", "--run-id", id, "-o", "json")
 	if found, err := look.Output(); err != nil || strings.Contains(string(found), `"pid"`) || len(left) > 0 {
 		t.Errorf("left %v, %v: %s", left, err, found)
+	}
+	if text, err := os.ReadFile(report); len(text) > 0 || err != nil {
+		t.Errorf("it has a report: %v: %s", err, text)
 	}
 }
 
