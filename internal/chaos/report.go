@@ -86,9 +86,9 @@ type Report struct {
 	unusable *UnusableError
 }
 
-// ran says that something came to its end.
+// ran says that a scenario of the pool under test has come to its end.
 func (r Report) ran() bool {
-	return slices.ContainsFunc(r.Results, func(result Result) bool { return result.Iterations > 0 })
+	return slices.ContainsFunc(r.Results, func(result Result) bool { return result.Iterations > 0 && result.Scenario.Brings == "" })
 }
 
 // Passed says that something was checked, that every check held, and that nothing

@@ -267,3 +267,30 @@ func TestCutShort(t *testing.T) {
 		t.Errorf("PID %d is left", left.pid)
 	}
 }
+
+// A pool that is refused is no failure of a promise, unless it was up before.
+func TestPoolThatIsRefused(t *testing.T) {
+	t.Setenv("TMPDIR", t.TempDir())
+	refused := fake("refused", func(context.Context, *stage) error { return &UnusableError{"no such adapter"} })
+	for name, tt := range map[string]struct {
+		given []Scenario
+		want  bool
+		ran   int
+	}{
+		"at once":                       {[]Scenario{refused, fake("a", holds)}, true, 1},
+		"later":                         {[]Scenario{fake("a", holds), refused}, false, 2},
+		"after one that brings its own": {[]Scenario{{Name: "b", Suite: "fake", Brings: "another", steps: []step{holds}}, refused}, true, 2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			j := &journal{}
+			report, err := Run(t.Context(), tt.given, Options{Rounds: 1, KeepGoing: true, Timeout: time.Minute, Watcher: j})
+			var unusable *UnusableError
+			if errors.As(err, &unusable) != tt.want || len(j.outcomes) != tt.ran || report.Passed() {
+				t.Errorf("%v, after %d, passed %v", err, len(j.outcomes), report.Passed())
+			}
+		})
+	}
+	if left, _ := os.ReadDir(os.TempDir()); len(left) > 0 {
+		t.Errorf("it leaves %v", left)
+	}
+}
