@@ -56,9 +56,25 @@ type workerStatus struct {
 	LastExit      string  `json:"last_exit"`
 	Message       string  `json:"message"`
 
+	Health *healthStatus `json:"health"` // null before the process has answered
+	Calls  callsStatus   `json:"calls"`
+
 	host       string
 	startedAt  time.Time
 	cpuSeconds float64
+}
+
+// healthStatus is the last health RPC that the process answered as it should.
+type healthStatus struct {
+	At     time.Time `json:"at"`
+	TookMS float64   `json:"took_ms"`
+}
+
+// callsStatus counts the calls of a slot, whichever processes were in it.
+type callsStatus struct {
+	Running int    `json:"running"`
+	Ended   uint64 `json:"ended"`
+	Failed  uint64 `json:"failed"` // of those that ended
 }
 
 func statusOf(answer *controlpb.StatusResponse) *runStatus {
@@ -86,7 +102,11 @@ func workerStatusOf(w *controlpb.Worker) *workerStatus {
 	out := &workerStatus{
 		ID: w.Id, State: w.State, PID: int(w.Pid), Port: int(w.Port), Incarnation: w.Incarnation,
 		Restarts: int(w.Restarts), RSSBytes: w.RssBytes, LastExit: w.LastExit, Message: w.Message,
-		host: w.Host, cpuSeconds: w.CpuSeconds,
+		Calls: callsStatus{int(w.Calls.GetRunning()), w.Calls.GetEnded(), w.Calls.GetFailed()},
+		host:  w.Host, cpuSeconds: w.CpuSeconds,
+	}
+	if w.Health != nil { // a supervisor of an earlier version says nothing of it
+		out.Health = &healthStatus{w.Health.At.AsTime(), millis(w.Health.Took.AsDuration())}
 	}
 	if w.StartedAt != nil {
 		out.startedAt = w.StartedAt.AsTime()

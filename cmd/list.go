@@ -43,7 +43,9 @@ func newList(env *Env) *cobra.Command {
 starts nothing and changes nothing.
 
 CPU is in percent of one core: over the life of the process, or with --watch
-since the last look.`,
+since the last look. With -o wide, CALLS and FAILED are those of the worker through
+all restarts, HEALTH is how long its process took for the last health RPC that it
+answered, and ANSWERED when that was.`,
 		Example: `  snakepit list
   snakepit list --watch
   snakepit list --tree --run-id demo

@@ -72,7 +72,7 @@ func (v view) columns(run *runStatus) []column {
 	if v.wide {
 		heads = []string{
 			"WORKER", "POOL", "STATE", "PID", "INCARNATION", "HOST", "PORT", "STARTED", "UPTIME",
-			"RESTARTS", "MEMORY", "CPU", "LAST EXIT", "MESSAGE",
+			"RESTARTS", "MEMORY", "CPU", "CALLS", "FAILED", "HEALTH", "ANSWERED", "LAST EXIT", "MESSAGE",
 		}
 	}
 	var columns []column
@@ -95,7 +95,7 @@ func (v view) columns(run *runStatus) []column {
 
 func isNumber(head string) bool {
 	switch head {
-	case "PID", "INCARNATION", "PORT", "UPTIME", "RESTARTS", "MEMORY", "CPU":
+	case "PID", "INCARNATION", "PORT", "UPTIME", "RESTARTS", "MEMORY", "CPU", "CALLS", "FAILED", "HEALTH", "ANSWERED":
 		return true
 	}
 	return false
@@ -107,6 +107,7 @@ func (v view) cells(p *poolStatus, w *workerStatus) map[string]string {
 		"WORKER": w.ID, "POOL": p.Name, "STATE": v.styles.state(w.State), "HOST": cmp.Or(w.host, "-"), "PORT": number(w.Port),
 		"INCARNATION": strconv.FormatUint(w.Incarnation, 10), "RESTARTS": strconv.Itoa(w.Restarts),
 		"PID": number(w.PID), "UPTIME": "-", "MEMORY": "-", "CPU": "-", "STARTED": "-",
+		"CALLS": strconv.FormatUint(w.Calls.Ended, 10), "FAILED": strconv.FormatUint(w.Calls.Failed, 10), "HEALTH": "-", "ANSWERED": "-",
 		"LAST EXIT": oneLine(w.LastExit), "MESSAGE": oneLine(w.Message),
 	}
 	if w.PID > 0 && !w.startedAt.IsZero() {
@@ -114,6 +115,10 @@ func (v view) cells(p *poolStatus, w *workerStatus) map[string]string {
 		cells["MEMORY"] = humanBytes(w.RSSBytes)
 		cells["CPU"] = fmt.Sprintf("%.1f%%", w.CPUPercent)
 		cells["STARTED"] = w.startedAt.In(v.now.Location()).Format(time.DateTime)
+	}
+	if w.Health != nil {
+		cells["HEALTH"] = fmt.Sprintf("%.1f ms", w.Health.TookMS)
+		cells["ANSWERED"] = humanDuration(v.now.Sub(w.Health.At)) + " ago"
 	}
 	return cells
 }

@@ -56,6 +56,7 @@ func sampleRuns() []*runStatus {
 func sampleWorker(id, state string, pid, restarts int, up time.Duration, rss uint64, cpu float64) *workerStatus {
 	return &workerStatus{
 		ID: id, State: state, PID: pid, Port: 38000 + pid, Incarnation: uint64(restarts) + 1, Restarts: restarts, RSSBytes: rss,
+		Health: &healthStatus{noon.Add(-3 * time.Second), 0.84}, Calls: callsStatus{Running: 1, Ended: 12_345, Failed: 6},
 		host: "127.0.0.1", startedAt: noon.Add(-up), cpuSeconds: up.Seconds() * cpu / 100,
 	}
 }

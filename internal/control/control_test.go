@@ -30,7 +30,7 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	worker := func(id string) *controlpb.Worker {
-		return &controlpb.Worker{Id: id, State: "ready", Pid: int32(os.Getpid()), Host: "127.0.0.1", Incarnation: 1}
+		return &controlpb.Worker{Id: id, State: "ready", Pid: int32(os.Getpid()), Host: "127.0.0.1", Incarnation: 1, Calls: &controlpb.Calls{}}
 	}
 	want := &controlpb.StatusResponse{
 		RunId: "demo", State: "running", Version: "1.2.3",
@@ -40,13 +40,16 @@ func TestStatus(t *testing.T) {
 			{Name: "other", Desired: 1, Ready: 1, Workers: []*controlpb.Worker{worker("other-0")}},
 		},
 	}
-	live := protocmp.IgnoreFields(&controlpb.Worker{}, "port", "started_at", "rss_bytes", "cpu_seconds")
+	live := protocmp.IgnoreFields(&controlpb.Worker{}, "port", "started_at", "rss_bytes", "cpu_seconds", "health")
 	if diff := cmp.Diff(want, got, protocmp.Transform(), live); diff != "" {
 		t.Errorf("-want +got:\n%s", diff)
 	}
 	for _, w := range append(got.Pools[0].Workers, got.Pools[1].Workers...) {
 		if w.Port == 0 || w.RssBytes == 0 || time.Since(w.StartedAt.AsTime()) > time.Hour {
 			t.Errorf("%s has port %d, %d bytes, and was started at %v", w.Id, w.Port, w.RssBytes, w.StartedAt.AsTime())
+		}
+		if w.Health.GetTook().AsDuration() <= 0 || w.Health.GetAt().AsTime().Before(w.StartedAt.AsTime()) {
+			t.Errorf("%s: health %v, want the answer that made it ready", w.Id, w.Health)
 		}
 	}
 }

@@ -165,11 +165,15 @@ func workerOf(s pool.Status) *controlpb.Worker {
 	w := &controlpb.Worker{
 		Id: s.Worker, State: string(s.State), Pid: int32(s.Process.PID), Host: s.Host, Port: int32(s.Port),
 		Incarnation: s.Incarnation, Restarts: uint32(s.Restarts), LastExit: s.LastExit, Message: s.Message,
+		Calls: &controlpb.Calls{Running: int32(s.Calls.Running), Ended: s.Calls.Ended, Failed: s.Calls.Failed},
 	}
 	if !s.Process.IsZero() {
 		w.StartedAt = timestamppb.New(s.StartedAt)
 		// A process that has just ended uses nothing; its state says so shortly.
 		w.RssBytes, w.CpuSeconds, _ = procscan.Usage(s.Process)
+	}
+	if !s.Health.At.IsZero() {
+		w.Health = &controlpb.Health{At: timestamppb.New(s.Health.At), Took: durationpb.New(s.Health.Took)}
 	}
 	return w
 }

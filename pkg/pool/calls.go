@@ -15,6 +15,7 @@ type dispatcher struct {
 	mu      sync.Mutex // guards all below; nothing waits under it
 	leases  map[string]*lease
 	queue   []*waiter
+	counts  map[string]Calls // of each slot; Running is known by its lease
 	stopped bool
 }
 
@@ -49,7 +50,7 @@ type waiter struct {
 }
 
 func newDispatcher(p *Pool) *dispatcher {
-	return &dispatcher{pool: p, leases: make(map[string]*lease)}
+	return &dispatcher{pool: p, leases: make(map[string]*lease), counts: make(map[string]Calls)}
 }
 
 // add offers a worker that has become ready. It calls spent after as many calls
@@ -170,6 +171,29 @@ func (d *dispatcher) leave(w *waiter) {
 	}
 }
 
+// count is the end of a call; what becomes of its lease is another matter.
+func (d *dispatcher) count(worker string, failed bool) {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.counts[worker]
+	c.Ended++
+	if failed {
+		c.Failed++
+	}
+	d.counts[worker] = c
+}
+
+// of are the calls of a slot.
+func (d *dispatcher) of(worker string) Calls {
+	d.mu.Lock()
+	defer d.mu.Unlock()
+	c := d.counts[worker]
+	if l := d.leases[worker]; l != nil && l.busy {
+		c.Running = 1
+	}
+	return c
+}
+
 func (d *dispatcher) release(l *lease) {
 	d.mu.Lock()
 	defer d.mu.Unlock()
@@ -215,13 +239,14 @@ func (d *dispatcher) idle(worker string) *lease {
 
 // hopeless says why no wait can help: no such worker, or none left alive.
 func (d *dispatcher) hopeless(worker string) error {
-	known, workers := false, d.pool.all()
+	known, workers, last := false, d.pool.all(), Status{}
 	for _, w := range workers {
 		if worker != "" && w.id != worker {
 			continue
 		}
 		known = true
-		if state := w.status.Load().State; state != Failed && state != Stopped {
+		last = *w.status.Load()
+		if last.State != Failed && last.State != Stopped {
 			return nil
 		}
 	}
@@ -229,7 +254,7 @@ func (d *dispatcher) hopeless(worker string) error {
 		return fmt.Errorf("%w: %q; pool %q has %s", ErrNoWorker, worker, d.pool.opts.Name, d.pool.idRange())
 	}
 	if worker != "" {
-		return fmt.Errorf("%w: %s is %s: %s", ErrNoneReady, worker, d.pool.Worker(worker).State, d.pool.Worker(worker).Message)
+		return fmt.Errorf("%w: %s is %s: %s", ErrNoneReady, worker, last.State, last.Message)
 	}
 	return fmt.Errorf("%w: all %d have failed or are stopped", ErrNoneReady, len(workers))
 }
@@ -246,7 +271,7 @@ func (p *Pool) idRange() string {
 // Worker copies the state of one worker; the zero Status if there is none.
 func (p *Pool) Worker(id string) Status {
 	if w := p.find(id); w != nil {
-		return *w.status.Load()
+		return p.statusOf(w)
 	}
 	return Status{}
 }

@@ -145,3 +145,32 @@ func TestLeftCallKeepsItsWorkerUntilTheToolEnds(t *testing.T) {
 		p.Stop(StopOptions{})
 	})
 }
+
+// The calls of a slot are counted through restarts, and also while they run.
+func TestCallsAreCounted(t *testing.T) {
+	inBubble(t, steady, func(t *testing.T, w *world) {
+		p := startPool(t, w.options(2))
+		call := func(ctx context.Context, tool string) { _, _, _ = p.Execute(ctx, "default-0", Call{Tool: tool}, nil) }
+		call(t.Context(), "ping")
+		ctx, cancel := context.WithCancel(t.Context())
+		go call(ctx, "wait")
+		synctest.Wait()
+		if got, want := p.Worker("default-0").Calls, (Calls{Running: 1, Ended: 1}); got != want {
+			t.Errorf("while one runs: %+v, want %+v", got, want)
+		}
+		cancel()
+		synctest.Wait()
+		if _, err := p.Restart(t.Context(), RestartOptions{Workers: []string{"default-0"}, Rolling: 1}); err != nil {
+			t.Fatal(err)
+		}
+		call(t.Context(), "ping")
+		var got []Calls
+		for _, s := range p.Status() {
+			got = append(got, s.Calls)
+		}
+		if want := []Calls{{Ended: 3, Failed: 1}, {}}; !slices.Equal(want, got) {
+			t.Errorf("after a call that was left, and a restart: %+v, want %+v", got, want)
+		}
+		p.Stop(StopOptions{})
+	})
+}

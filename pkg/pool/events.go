@@ -26,6 +26,7 @@ type (
 	becameReady struct {
 		incarnation uint64
 		client      Client
+		health      Health
 	}
 	notReady struct {
 		incarnation uint64
@@ -43,7 +44,8 @@ type (
 		incarnation uint64
 		asked       time.Time
 		last        bool
-		err         error // nil: it answers
+		health      Health // set when it answers
+		err         error  // nil: it answers
 		rss         uint64
 	}
 	recycleDue struct {

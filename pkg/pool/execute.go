@@ -30,6 +30,7 @@ func (p *Pool) execute(ctx context.Context, worker string, call Call, chunk func
 		return "", nil, err
 	}
 	result, err := l.client.Execute(ctx, call, chunk)
+	p.calls.count(l.worker, err != nil)
 	var failed *ToolError
 	if err == nil || errors.As(err, &failed) {
 		p.calls.release(l)

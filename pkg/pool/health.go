@@ -43,8 +43,8 @@ func (w *worker) askHealth(patience time.Duration, last bool) {
 	go func() {
 		limited, cancel := context.WithTimeout(ctx, patience)
 		defer cancel()
-		err := client.Healthy(limited)
-		told := healthTold{incarnation: incarnation, asked: asked, last: last, err: err}
+		health, err := askedHealth(limited, client)
+		told := healthTold{incarnation: incarnation, asked: asked, last: last, health: health, err: err}
 		if w.opts.MaxMemory > 0 {
 			told.rss, _ = process.RSS() // one that has just ended takes none
 		}
@@ -52,9 +52,19 @@ func (w *worker) askHealth(patience time.Duration, last bool) {
 	}()
 }
 
+// askedHealth is one health RPC, and how long a good answer took.
+func askedHealth(ctx context.Context, client Client) (Health, error) {
+	asked := time.Now()
+	if err := client.Healthy(ctx); err != nil {
+		return Health{}, err
+	}
+	return Health{At: time.Now(), Took: time.Since(asked)}, nil
+}
+
 func (w *worker) onHealth(e healthTold) {
 	if e.err == nil {
-		w.silentSince = time.Time{}
+		w.silentSince, w.health = time.Time{}, e.health
+		w.publish()
 		if w.opts.MaxMemory > 0 && e.rss > w.opts.MaxMemory {
 			w.recycle("max_memory")
 		}

@@ -116,3 +116,32 @@ func TestTimersDoNotAdd(t *testing.T) {
 		p.Stop(StopOptions{})
 	})
 }
+
+// The last answer stays visible when no more come, and goes with its process.
+func TestLastHealthIsVisible(t *testing.T) {
+	inBubble(t, steady, func(t *testing.T, w *world) {
+		p := startPool(t, w.options(1))
+		port := p.Worker("default-0").Port
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		last := p.Worker("default-0").Health
+		if age := time.Since(last.At); age > 5*time.Second {
+			t.Errorf("it answered last %v ago, and is asked every 5 s", age)
+		}
+		w.silence(port, true)
+		time.Sleep(10 * time.Second)
+		if got := p.Worker("default-0").Health; got != last {
+			t.Errorf("it is silent, and its last answer was %+v: got %+v", last, got)
+		}
+		for !w.process("default-0").wasDumped() {
+			time.Sleep(time.Millisecond)
+		}
+		w.silence(port, false)
+		time.Sleep(time.Minute)
+		synctest.Wait()
+		if got := p.Worker("default-0"); got.Incarnation != 2 || !got.Health.At.After(got.StartedAt) {
+			t.Errorf("got %+v, want an answer of the new process", got)
+		}
+		p.Stop(StopOptions{})
+	})
+}

@@ -16,7 +16,7 @@ func (w *worker) enterPending(reason string) {
 	w.cancel()
 	w.stopTimers()
 	w.incarnation++
-	w.process, w.failure = nil, nil
+	w.process, w.failure, w.health = nil, nil, Health{}
 	w.stop = StopResult{} // that was about the process before
 	w.move(Pending, reason)
 	ctx := w.newContext()
@@ -113,13 +113,13 @@ func (w *worker) watch() {
 	}()
 	go func() {
 		defer close(said)
-		client, err := w.awaitReady(ctx, process)
+		client, health, err := w.awaitReady(ctx, process)
 		if err != nil {
 			w.send(notReady{incarnation, err})
 			return
 		}
 		context.AfterFunc(ctx, client.Close) // whatever becomes of the event
-		w.send(becameReady{incarnation, client})
+		w.send(becameReady{incarnation, client, health})
 	}()
 	w.setTimer(readyTimer, w.opts.ReadyTimeout)
 }
@@ -130,19 +130,19 @@ const lastWord = 250 * time.Millisecond
 
 // awaitReady returns a client once the process says that it is ready and
 // answers a health RPC on its port: the word alone is not believed.
-func (w *worker) awaitReady(ctx context.Context, process Process) (Client, error) {
+func (w *worker) awaitReady(ctx context.Context, process Process) (Client, Health, error) {
 	said, err := process.Readiness(ctx)
 	if err != nil {
-		return nil, err
+		return nil, Health{}, err
 	}
 	if !said.Ready {
-		return nil, &NotReadyError{Kind: said.Kind, Message: said.Message, Hint: said.Hint}
+		return nil, Health{}, &NotReadyError{Kind: said.Kind, Message: said.Message, Hint: said.Hint}
 	}
 	if said.PID != process.ID().PID {
-		return nil, fmt.Errorf("PID %d says that it is ready, not PID %d, which was launched", said.PID, process.ID().PID)
+		return nil, Health{}, fmt.Errorf("PID %d says that it is ready, not PID %d, which was launched", said.PID, process.ID().PID)
 	}
 	if said.Port != w.port {
-		return nil, fmt.Errorf("it serves on port %d, not on %d", said.Port, w.port)
+		return nil, Health{}, fmt.Errorf("it serves on port %d, not on %d", said.Port, w.port)
 	}
 	connect := process.Connect()
 	if connect == nil {
@@ -150,20 +150,21 @@ func (w *worker) awaitReady(ctx context.Context, process Process) (Client, error
 	}
 	client, err := connect(w.opts.Host, said.Port)
 	if err != nil {
-		return nil, err
+		return nil, Health{}, err
 	}
-	if err := client.Healthy(ctx); err != nil {
+	health, err := askedHealth(ctx, client)
+	if err != nil {
 		client.Close()
-		return nil, fmt.Errorf("it says that it is ready, but its health RPC fails: %w", err)
+		return nil, Health{}, fmt.Errorf("it says that it is ready, but its health RPC fails: %w", err)
 	}
-	return client, nil
+	return client, health, nil
 }
 
 func (w *worker) onReady(e becameReady) {
 	w.stopTimers()
 	w.dropSlot()
 	w.readyAt = time.Now()
-	w.message, w.failure, w.served, w.client = "", nil, true, e.client
+	w.message, w.failure, w.served, w.client, w.health = "", nil, true, e.client, e.health
 	w.move(Ready, "answers")
 	incarnation := w.incarnation
 	w.pool.calls.add(w.id, e.client, w.process, func() { w.send(recycleDue{incarnation, "max_calls"}) })

@@ -163,9 +163,15 @@ func (p *Pool) Status() []Status {
 	workers := p.all()
 	all := make([]Status, len(workers))
 	for i, w := range workers {
-		all[i] = *w.status.Load()
+		all[i] = p.statusOf(w)
 	}
 	return all
+}
+
+func (p *Pool) statusOf(w *worker) Status {
+	status := *w.status.Load()
+	status.Calls = p.calls.of(w.id)
+	return status
 }
 
 // Desired is how many workers the pool is to have.

@@ -487,7 +487,7 @@ func TestEventsOfTheIncarnationBefore(t *testing.T) {
 		slot := p.all()[0]
 		for _, late := range []any{
 			exited{1},
-			becameReady{1, fakeClient{}},
+			becameReady{1, fakeClient{}, Health{}},
 			notReady{1, errors.New("late")},
 			released{incarnation: 1},
 			timerRang{1, readyTimer},

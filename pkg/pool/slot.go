@@ -91,7 +91,7 @@ func (w *worker) publish() {
 	status := Status{
 		Worker: w.id, Pool: w.opts.Name, State: w.state, Host: w.opts.Host, Port: w.port,
 		Incarnation: w.incarnation, Restarts: w.restarts, LastExit: w.lastExit, Message: w.message,
-		Failure: w.failure,
+		Failure: w.failure, Health: w.health,
 	}
 	if w.lives() {
 		status.Process = w.process.ID()

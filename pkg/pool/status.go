@@ -19,6 +19,21 @@ type Status struct {
 	LastExit     string // of the process before, or of the one that ended last
 	Message      string // what a person should know; empty when all is well
 	Failure      *Failure
+	Health       Health // of the process; zero before it has answered
+	Calls        Calls
+}
+
+// Health is the last health RPC that a process has answered as it should.
+type Health struct {
+	At   time.Time     // of the answer
+	Took time.Duration // from the question to the answer
+}
+
+// Calls are those that a slot had, whichever processes were in it.
+type Calls struct {
+	Running int    // 1 while the process runs a call, also one that its caller has left
+	Ended   uint64 // well or not
+	Failed  uint64 // of these: for the tool, the caller or the worker
 }
 
 // StopResult is how a worker's stop went.

@@ -39,6 +39,7 @@ type worker struct {
 	ctx         context.Context // of what runs for this incarnation
 	cancel      context.CancelFunc
 	client      Client    // while ready
+	health      Health    // of this incarnation
 	silentSince time.Time // zero: the last health RPC was answered
 	recycling   string    // why it is to be replaced once its call has ended; "" when it is not
 	readyAt     time.Time

@@ -279,6 +279,8 @@ type Worker struct {
 	CpuSeconds    float64                `protobuf:"fixed64,10,opt,name=cpu_seconds,json=cpuSeconds,proto3" json:"cpu_seconds,omitempty"`
 	LastExit      string                 `protobuf:"bytes,11,opt,name=last_exit,json=lastExit,proto3" json:"last_exit,omitempty"`
 	Message       string                 `protobuf:"bytes,12,opt,name=message,proto3" json:"message,omitempty"`
+	Health        *Health                `protobuf:"bytes,13,opt,name=health,proto3" json:"health,omitempty"` // of the process; absent before it has answered
+	Calls         *Calls                 `protobuf:"bytes,14,opt,name=calls,proto3" json:"calls,omitempty"`
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -397,6 +399,134 @@ func (x *Worker) GetMessage() string {
 	return ""
 }
 
+func (x *Worker) GetHealth() *Health {
+	if x != nil {
+		return x.Health
+	}
+	return nil
+}
+
+func (x *Worker) GetCalls() *Calls {
+	if x != nil {
+		return x.Calls
+	}
+	return nil
+}
+
+// Health is the last health RPC that was answered as it should be.
+type Health struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	At            *timestamppb.Timestamp `protobuf:"bytes,1,opt,name=at,proto3" json:"at,omitempty"`
+	Took          *durationpb.Duration   `protobuf:"bytes,2,opt,name=took,proto3" json:"took,omitempty"`
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Health) Reset() {
+	*x = Health{}
+	mi := &file_internal_control_control_proto_msgTypes[5]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Health) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Health) ProtoMessage() {}
+
+func (x *Health) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_control_control_proto_msgTypes[5]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Health.ProtoReflect.Descriptor instead.
+func (*Health) Descriptor() ([]byte, []int) {
+	return file_internal_control_control_proto_rawDescGZIP(), []int{5}
+}
+
+func (x *Health) GetAt() *timestamppb.Timestamp {
+	if x != nil {
+		return x.At
+	}
+	return nil
+}
+
+func (x *Health) GetTook() *durationpb.Duration {
+	if x != nil {
+		return x.Took
+	}
+	return nil
+}
+
+// Calls are those of a slot, whichever processes were in it.
+type Calls struct {
+	state         protoimpl.MessageState `protogen:"open.v1"`
+	Running       int32                  `protobuf:"varint,1,opt,name=running,proto3" json:"running,omitempty"`
+	Ended         uint64                 `protobuf:"varint,2,opt,name=ended,proto3" json:"ended,omitempty"`
+	Failed        uint64                 `protobuf:"varint,3,opt,name=failed,proto3" json:"failed,omitempty"` // of these
+	unknownFields protoimpl.UnknownFields
+	sizeCache     protoimpl.SizeCache
+}
+
+func (x *Calls) Reset() {
+	*x = Calls{}
+	mi := &file_internal_control_control_proto_msgTypes[6]
+	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+	ms.StoreMessageInfo(mi)
+}
+
+func (x *Calls) String() string {
+	return protoimpl.X.MessageStringOf(x)
+}
+
+func (*Calls) ProtoMessage() {}
+
+func (x *Calls) ProtoReflect() protoreflect.Message {
+	mi := &file_internal_control_control_proto_msgTypes[6]
+	if x != nil {
+		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
+		if ms.LoadMessageInfo() == nil {
+			ms.StoreMessageInfo(mi)
+		}
+		return ms
+	}
+	return mi.MessageOf(x)
+}
+
+// Deprecated: Use Calls.ProtoReflect.Descriptor instead.
+func (*Calls) Descriptor() ([]byte, []int) {
+	return file_internal_control_control_proto_rawDescGZIP(), []int{6}
+}
+
+func (x *Calls) GetRunning() int32 {
+	if x != nil {
+		return x.Running
+	}
+	return 0
+}
+
+func (x *Calls) GetEnded() uint64 {
+	if x != nil {
+		return x.Ended
+	}
+	return 0
+}
+
+func (x *Calls) GetFailed() uint64 {
+	if x != nil {
+		return x.Failed
+	}
+	return 0
+}
+
 type StopRequest struct {
 	state         protoimpl.MessageState `protogen:"open.v1"`
 	Grace         *durationpb.Duration   `protobuf:"bytes,1,opt,name=grace,proto3" json:"grace,omitempty"`  // absent: the run's own
@@ -407,7 +537,7 @@ type StopRequest struct {
 
 func (x *StopRequest) Reset() {
 	*x = StopRequest{}
-	mi := &file_internal_control_control_proto_msgTypes[5]
+	mi := &file_internal_control_control_proto_msgTypes[7]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -419,7 +549,7 @@ func (x *StopRequest) String() string {
 func (*StopRequest) ProtoMessage() {}
 
 func (x *StopRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[5]
+	mi := &file_internal_control_control_proto_msgTypes[7]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -432,7 +562,7 @@ func (x *StopRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopRequest.ProtoReflect.Descriptor instead.
 func (*StopRequest) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{5}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{7}
 }
 
 func (x *StopRequest) GetGrace() *durationpb.Duration {
@@ -462,7 +592,7 @@ type StopEvent struct {
 
 func (x *StopEvent) Reset() {
 	*x = StopEvent{}
-	mi := &file_internal_control_control_proto_msgTypes[6]
+	mi := &file_internal_control_control_proto_msgTypes[8]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -474,7 +604,7 @@ func (x *StopEvent) String() string {
 func (*StopEvent) ProtoMessage() {}
 
 func (x *StopEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[6]
+	mi := &file_internal_control_control_proto_msgTypes[8]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -487,7 +617,7 @@ func (x *StopEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopEvent.ProtoReflect.Descriptor instead.
 func (*StopEvent) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{6}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{8}
 }
 
 func (x *StopEvent) GetEvent() isStopEvent_Event {
@@ -546,7 +676,7 @@ type WorkerStopped struct {
 
 func (x *WorkerStopped) Reset() {
 	*x = WorkerStopped{}
-	mi := &file_internal_control_control_proto_msgTypes[7]
+	mi := &file_internal_control_control_proto_msgTypes[9]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -558,7 +688,7 @@ func (x *WorkerStopped) String() string {
 func (*WorkerStopped) ProtoMessage() {}
 
 func (x *WorkerStopped) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[7]
+	mi := &file_internal_control_control_proto_msgTypes[9]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -571,7 +701,7 @@ func (x *WorkerStopped) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerStopped.ProtoReflect.Descriptor instead.
 func (*WorkerStopped) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{7}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{9}
 }
 
 func (x *WorkerStopped) GetId() string {
@@ -635,7 +765,7 @@ type StopSummary struct {
 
 func (x *StopSummary) Reset() {
 	*x = StopSummary{}
-	mi := &file_internal_control_control_proto_msgTypes[8]
+	mi := &file_internal_control_control_proto_msgTypes[10]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -647,7 +777,7 @@ func (x *StopSummary) String() string {
 func (*StopSummary) ProtoMessage() {}
 
 func (x *StopSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[8]
+	mi := &file_internal_control_control_proto_msgTypes[10]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -660,7 +790,7 @@ func (x *StopSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopSummary.ProtoReflect.Descriptor instead.
 func (*StopSummary) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{8}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{10}
 }
 
 func (x *StopSummary) GetSurvivors() []*Survivor {
@@ -701,7 +831,7 @@ type Survivor struct {
 
 func (x *Survivor) Reset() {
 	*x = Survivor{}
-	mi := &file_internal_control_control_proto_msgTypes[9]
+	mi := &file_internal_control_control_proto_msgTypes[11]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -713,7 +843,7 @@ func (x *Survivor) String() string {
 func (*Survivor) ProtoMessage() {}
 
 func (x *Survivor) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[9]
+	mi := &file_internal_control_control_proto_msgTypes[11]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -726,7 +856,7 @@ func (x *Survivor) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Survivor.ProtoReflect.Descriptor instead.
 func (*Survivor) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{9}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{11}
 }
 
 func (x *Survivor) GetPid() int32 {
@@ -755,7 +885,7 @@ type Cleanup struct {
 
 func (x *Cleanup) Reset() {
 	*x = Cleanup{}
-	mi := &file_internal_control_control_proto_msgTypes[10]
+	mi := &file_internal_control_control_proto_msgTypes[12]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -767,7 +897,7 @@ func (x *Cleanup) String() string {
 func (*Cleanup) ProtoMessage() {}
 
 func (x *Cleanup) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[10]
+	mi := &file_internal_control_control_proto_msgTypes[12]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -780,7 +910,7 @@ func (x *Cleanup) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Cleanup.ProtoReflect.Descriptor instead.
 func (*Cleanup) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{10}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{12}
 }
 
 func (x *Cleanup) GetFound() []int32 {
@@ -824,7 +954,7 @@ type CallRequest struct {
 
 func (x *CallRequest) Reset() {
 	*x = CallRequest{}
-	mi := &file_internal_control_control_proto_msgTypes[11]
+	mi := &file_internal_control_control_proto_msgTypes[13]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -836,7 +966,7 @@ func (x *CallRequest) String() string {
 func (*CallRequest) ProtoMessage() {}
 
 func (x *CallRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[11]
+	mi := &file_internal_control_control_proto_msgTypes[13]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -849,7 +979,7 @@ func (x *CallRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallRequest.ProtoReflect.Descriptor instead.
 func (*CallRequest) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{11}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{13}
 }
 
 func (x *CallRequest) GetPool() string {
@@ -900,7 +1030,7 @@ type CallResponse struct {
 
 func (x *CallResponse) Reset() {
 	*x = CallResponse{}
-	mi := &file_internal_control_control_proto_msgTypes[12]
+	mi := &file_internal_control_control_proto_msgTypes[14]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -912,7 +1042,7 @@ func (x *CallResponse) String() string {
 func (*CallResponse) ProtoMessage() {}
 
 func (x *CallResponse) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[12]
+	mi := &file_internal_control_control_proto_msgTypes[14]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -925,7 +1055,7 @@ func (x *CallResponse) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResponse.ProtoReflect.Descriptor instead.
 func (*CallResponse) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{12}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{14}
 }
 
 func (x *CallResponse) GetEvent() isCallResponse_Event {
@@ -980,7 +1110,7 @@ type CallResult struct {
 
 func (x *CallResult) Reset() {
 	*x = CallResult{}
-	mi := &file_internal_control_control_proto_msgTypes[13]
+	mi := &file_internal_control_control_proto_msgTypes[15]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -992,7 +1122,7 @@ func (x *CallResult) String() string {
 func (*CallResult) ProtoMessage() {}
 
 func (x *CallResult) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[13]
+	mi := &file_internal_control_control_proto_msgTypes[15]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1005,7 +1135,7 @@ func (x *CallResult) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CallResult.ProtoReflect.Descriptor instead.
 func (*CallResult) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{13}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{15}
 }
 
 func (x *CallResult) GetWorker() string {
@@ -1040,7 +1170,7 @@ type ToolError struct {
 
 func (x *ToolError) Reset() {
 	*x = ToolError{}
-	mi := &file_internal_control_control_proto_msgTypes[14]
+	mi := &file_internal_control_control_proto_msgTypes[16]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1052,7 +1182,7 @@ func (x *ToolError) String() string {
 func (*ToolError) ProtoMessage() {}
 
 func (x *ToolError) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[14]
+	mi := &file_internal_control_control_proto_msgTypes[16]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1065,7 +1195,7 @@ func (x *ToolError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ToolError.ProtoReflect.Descriptor instead.
 func (*ToolError) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{14}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{16}
 }
 
 func (x *ToolError) GetType() string {
@@ -1103,7 +1233,7 @@ type RestartRequest struct {
 
 func (x *RestartRequest) Reset() {
 	*x = RestartRequest{}
-	mi := &file_internal_control_control_proto_msgTypes[15]
+	mi := &file_internal_control_control_proto_msgTypes[17]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1115,7 +1245,7 @@ func (x *RestartRequest) String() string {
 func (*RestartRequest) ProtoMessage() {}
 
 func (x *RestartRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[15]
+	mi := &file_internal_control_control_proto_msgTypes[17]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1128,7 +1258,7 @@ func (x *RestartRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use RestartRequest.ProtoReflect.Descriptor instead.
 func (*RestartRequest) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{15}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{17}
 }
 
 func (x *RestartRequest) GetPool() string {
@@ -1190,7 +1320,7 @@ type WorkerRestarted struct {
 
 func (x *WorkerRestarted) Reset() {
 	*x = WorkerRestarted{}
-	mi := &file_internal_control_control_proto_msgTypes[16]
+	mi := &file_internal_control_control_proto_msgTypes[18]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1202,7 +1332,7 @@ func (x *WorkerRestarted) String() string {
 func (*WorkerRestarted) ProtoMessage() {}
 
 func (x *WorkerRestarted) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[16]
+	mi := &file_internal_control_control_proto_msgTypes[18]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1215,7 +1345,7 @@ func (x *WorkerRestarted) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerRestarted.ProtoReflect.Descriptor instead.
 func (*WorkerRestarted) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{16}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{18}
 }
 
 func (x *WorkerRestarted) GetId() string {
@@ -1293,7 +1423,7 @@ type WorkerError struct {
 
 func (x *WorkerError) Reset() {
 	*x = WorkerError{}
-	mi := &file_internal_control_control_proto_msgTypes[17]
+	mi := &file_internal_control_control_proto_msgTypes[19]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1305,7 +1435,7 @@ func (x *WorkerError) String() string {
 func (*WorkerError) ProtoMessage() {}
 
 func (x *WorkerError) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[17]
+	mi := &file_internal_control_control_proto_msgTypes[19]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1318,7 +1448,7 @@ func (x *WorkerError) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use WorkerError.ProtoReflect.Descriptor instead.
 func (*WorkerError) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{17}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{19}
 }
 
 func (x *WorkerError) GetText() string {
@@ -1360,7 +1490,7 @@ type CleanupTimeout struct {
 
 func (x *CleanupTimeout) Reset() {
 	*x = CleanupTimeout{}
-	mi := &file_internal_control_control_proto_msgTypes[18]
+	mi := &file_internal_control_control_proto_msgTypes[20]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1372,7 +1502,7 @@ func (x *CleanupTimeout) String() string {
 func (*CleanupTimeout) ProtoMessage() {}
 
 func (x *CleanupTimeout) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[18]
+	mi := &file_internal_control_control_proto_msgTypes[20]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1385,7 +1515,7 @@ func (x *CleanupTimeout) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use CleanupTimeout.ProtoReflect.Descriptor instead.
 func (*CleanupTimeout) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{18}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{20}
 }
 
 func (x *CleanupTimeout) GetPort() int32 {
@@ -1422,7 +1552,7 @@ type Failure struct {
 
 func (x *Failure) Reset() {
 	*x = Failure{}
-	mi := &file_internal_control_control_proto_msgTypes[19]
+	mi := &file_internal_control_control_proto_msgTypes[21]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1434,7 +1564,7 @@ func (x *Failure) String() string {
 func (*Failure) ProtoMessage() {}
 
 func (x *Failure) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[19]
+	mi := &file_internal_control_control_proto_msgTypes[21]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1447,7 +1577,7 @@ func (x *Failure) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use Failure.ProtoReflect.Descriptor instead.
 func (*Failure) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{19}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{21}
 }
 
 func (x *Failure) GetWorker() string {
@@ -1495,7 +1625,7 @@ type ScaleRequest struct {
 
 func (x *ScaleRequest) Reset() {
 	*x = ScaleRequest{}
-	mi := &file_internal_control_control_proto_msgTypes[20]
+	mi := &file_internal_control_control_proto_msgTypes[22]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1507,7 +1637,7 @@ func (x *ScaleRequest) String() string {
 func (*ScaleRequest) ProtoMessage() {}
 
 func (x *ScaleRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[20]
+	mi := &file_internal_control_control_proto_msgTypes[22]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1520,7 +1650,7 @@ func (x *ScaleRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScaleRequest.ProtoReflect.Descriptor instead.
 func (*ScaleRequest) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{20}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{22}
 }
 
 func (x *ScaleRequest) GetPool() string {
@@ -1550,7 +1680,7 @@ type ScaleEvent struct {
 
 func (x *ScaleEvent) Reset() {
 	*x = ScaleEvent{}
-	mi := &file_internal_control_control_proto_msgTypes[21]
+	mi := &file_internal_control_control_proto_msgTypes[23]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1562,7 +1692,7 @@ func (x *ScaleEvent) String() string {
 func (*ScaleEvent) ProtoMessage() {}
 
 func (x *ScaleEvent) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[21]
+	mi := &file_internal_control_control_proto_msgTypes[23]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1575,7 +1705,7 @@ func (x *ScaleEvent) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScaleEvent.ProtoReflect.Descriptor instead.
 func (*ScaleEvent) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{21}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{23}
 }
 
 func (x *ScaleEvent) GetEvent() isScaleEvent_Event {
@@ -1632,7 +1762,7 @@ type ScaleSummary struct {
 
 func (x *ScaleSummary) Reset() {
 	*x = ScaleSummary{}
-	mi := &file_internal_control_control_proto_msgTypes[22]
+	mi := &file_internal_control_control_proto_msgTypes[24]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1644,7 +1774,7 @@ func (x *ScaleSummary) String() string {
 func (*ScaleSummary) ProtoMessage() {}
 
 func (x *ScaleSummary) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[22]
+	mi := &file_internal_control_control_proto_msgTypes[24]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1657,7 +1787,7 @@ func (x *ScaleSummary) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use ScaleSummary.ProtoReflect.Descriptor instead.
 func (*ScaleSummary) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{22}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{24}
 }
 
 func (x *ScaleSummary) GetPool() string {
@@ -1706,7 +1836,7 @@ type StopWorkersRequest struct {
 
 func (x *StopWorkersRequest) Reset() {
 	*x = StopWorkersRequest{}
-	mi := &file_internal_control_control_proto_msgTypes[23]
+	mi := &file_internal_control_control_proto_msgTypes[25]
 	ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 	ms.StoreMessageInfo(mi)
 }
@@ -1718,7 +1848,7 @@ func (x *StopWorkersRequest) String() string {
 func (*StopWorkersRequest) ProtoMessage() {}
 
 func (x *StopWorkersRequest) ProtoReflect() protoreflect.Message {
-	mi := &file_internal_control_control_proto_msgTypes[23]
+	mi := &file_internal_control_control_proto_msgTypes[25]
 	if x != nil {
 		ms := protoimpl.X.MessageStateOf(protoimpl.Pointer(x))
 		if ms.LoadMessageInfo() == nil {
@@ -1731,7 +1861,7 @@ func (x *StopWorkersRequest) ProtoReflect() protoreflect.Message {
 
 // Deprecated: Use StopWorkersRequest.ProtoReflect.Descriptor instead.
 func (*StopWorkersRequest) Descriptor() ([]byte, []int) {
-	return file_internal_control_control_proto_rawDescGZIP(), []int{23}
+	return file_internal_control_control_proto_rawDescGZIP(), []int{25}
 }
 
 func (x *StopWorkersRequest) GetWorkers() []string {
@@ -1778,7 +1908,7 @@ const file_internal_control_control_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\adesired\x18\x02 \x01(\x05R\adesired\x12\x14\n" +
 	"\x05ready\x18\x03 \x01(\x05R\x05ready\x125\n" +
-	"\aworkers\x18\x04 \x03(\v2\x1b.snakepit.control.v1.WorkerR\aworkers\"\xd6\x02\n" +
+	"\aworkers\x18\x04 \x03(\v2\x1b.snakepit.control.v1.WorkerR\aworkers\"\xbd\x03\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x10\n" +
@@ -1794,7 +1924,16 @@ const file_internal_control_control_proto_rawDesc = "" +
 	" \x01(\x01R\n" +
 	"cpuSeconds\x12\x1b\n" +
 	"\tlast_exit\x18\v \x01(\tR\blastExit\x12\x18\n" +
-	"\amessage\x18\f \x01(\tR\amessage\"T\n" +
+	"\amessage\x18\f \x01(\tR\amessage\x123\n" +
+	"\x06health\x18\r \x01(\v2\x1b.snakepit.control.v1.HealthR\x06health\x120\n" +
+	"\x05calls\x18\x0e \x01(\v2\x1a.snakepit.control.v1.CallsR\x05calls\"c\n" +
+	"\x06Health\x12*\n" +
+	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12-\n" +
+	"\x04took\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04took\"O\n" +
+	"\x05Calls\x12\x18\n" +
+	"\arunning\x18\x01 \x01(\x05R\arunning\x12\x14\n" +
+	"\x05ended\x18\x02 \x01(\x04R\x05ended\x12\x16\n" +
+	"\x06failed\x18\x03 \x01(\x04R\x06failed\"T\n" +
 	"\vStopRequest\x12/\n" +
 	"\x05grace\x18\x01 \x01(\v2\x19.google.protobuf.DurationR\x05grace\x12\x14\n" +
 	"\x05force\x18\x02 \x01(\bR\x05force\"\x90\x01\n" +
@@ -1913,82 +2052,88 @@ func file_internal_control_control_proto_rawDescGZIP() []byte {
 	return file_internal_control_control_proto_rawDescData
 }
 
-var file_internal_control_control_proto_msgTypes = make([]protoimpl.MessageInfo, 24)
+var file_internal_control_control_proto_msgTypes = make([]protoimpl.MessageInfo, 26)
 var file_internal_control_control_proto_goTypes = []any{
 	(*StatusRequest)(nil),         // 0: snakepit.control.v1.StatusRequest
 	(*StatusResponse)(nil),        // 1: snakepit.control.v1.StatusResponse
 	(*Process)(nil),               // 2: snakepit.control.v1.Process
 	(*Pool)(nil),                  // 3: snakepit.control.v1.Pool
 	(*Worker)(nil),                // 4: snakepit.control.v1.Worker
-	(*StopRequest)(nil),           // 5: snakepit.control.v1.StopRequest
-	(*StopEvent)(nil),             // 6: snakepit.control.v1.StopEvent
-	(*WorkerStopped)(nil),         // 7: snakepit.control.v1.WorkerStopped
-	(*StopSummary)(nil),           // 8: snakepit.control.v1.StopSummary
-	(*Survivor)(nil),              // 9: snakepit.control.v1.Survivor
-	(*Cleanup)(nil),               // 10: snakepit.control.v1.Cleanup
-	(*CallRequest)(nil),           // 11: snakepit.control.v1.CallRequest
-	(*CallResponse)(nil),          // 12: snakepit.control.v1.CallResponse
-	(*CallResult)(nil),            // 13: snakepit.control.v1.CallResult
-	(*ToolError)(nil),             // 14: snakepit.control.v1.ToolError
-	(*RestartRequest)(nil),        // 15: snakepit.control.v1.RestartRequest
-	(*WorkerRestarted)(nil),       // 16: snakepit.control.v1.WorkerRestarted
-	(*WorkerError)(nil),           // 17: snakepit.control.v1.WorkerError
-	(*CleanupTimeout)(nil),        // 18: snakepit.control.v1.CleanupTimeout
-	(*Failure)(nil),               // 19: snakepit.control.v1.Failure
-	(*ScaleRequest)(nil),          // 20: snakepit.control.v1.ScaleRequest
-	(*ScaleEvent)(nil),            // 21: snakepit.control.v1.ScaleEvent
-	(*ScaleSummary)(nil),          // 22: snakepit.control.v1.ScaleSummary
-	(*StopWorkersRequest)(nil),    // 23: snakepit.control.v1.StopWorkersRequest
-	(*timestamppb.Timestamp)(nil), // 24: google.protobuf.Timestamp
-	(*durationpb.Duration)(nil),   // 25: google.protobuf.Duration
+	(*Health)(nil),                // 5: snakepit.control.v1.Health
+	(*Calls)(nil),                 // 6: snakepit.control.v1.Calls
+	(*StopRequest)(nil),           // 7: snakepit.control.v1.StopRequest
+	(*StopEvent)(nil),             // 8: snakepit.control.v1.StopEvent
+	(*WorkerStopped)(nil),         // 9: snakepit.control.v1.WorkerStopped
+	(*StopSummary)(nil),           // 10: snakepit.control.v1.StopSummary
+	(*Survivor)(nil),              // 11: snakepit.control.v1.Survivor
+	(*Cleanup)(nil),               // 12: snakepit.control.v1.Cleanup
+	(*CallRequest)(nil),           // 13: snakepit.control.v1.CallRequest
+	(*CallResponse)(nil),          // 14: snakepit.control.v1.CallResponse
+	(*CallResult)(nil),            // 15: snakepit.control.v1.CallResult
+	(*ToolError)(nil),             // 16: snakepit.control.v1.ToolError
+	(*RestartRequest)(nil),        // 17: snakepit.control.v1.RestartRequest
+	(*WorkerRestarted)(nil),       // 18: snakepit.control.v1.WorkerRestarted
+	(*WorkerError)(nil),           // 19: snakepit.control.v1.WorkerError
+	(*CleanupTimeout)(nil),        // 20: snakepit.control.v1.CleanupTimeout
+	(*Failure)(nil),               // 21: snakepit.control.v1.Failure
+	(*ScaleRequest)(nil),          // 22: snakepit.control.v1.ScaleRequest
+	(*ScaleEvent)(nil),            // 23: snakepit.control.v1.ScaleEvent
+	(*ScaleSummary)(nil),          // 24: snakepit.control.v1.ScaleSummary
+	(*StopWorkersRequest)(nil),    // 25: snakepit.control.v1.StopWorkersRequest
+	(*timestamppb.Timestamp)(nil), // 26: google.protobuf.Timestamp
+	(*durationpb.Duration)(nil),   // 27: google.protobuf.Duration
 }
 var file_internal_control_control_proto_depIdxs = []int32{
 	2,  // 0: snakepit.control.v1.StatusResponse.supervisor:type_name -> snakepit.control.v1.Process
 	2,  // 1: snakepit.control.v1.StatusResponse.guard:type_name -> snakepit.control.v1.Process
 	3,  // 2: snakepit.control.v1.StatusResponse.pools:type_name -> snakepit.control.v1.Pool
-	24, // 3: snakepit.control.v1.Process.started_at:type_name -> google.protobuf.Timestamp
+	26, // 3: snakepit.control.v1.Process.started_at:type_name -> google.protobuf.Timestamp
 	4,  // 4: snakepit.control.v1.Pool.workers:type_name -> snakepit.control.v1.Worker
-	24, // 5: snakepit.control.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
-	25, // 6: snakepit.control.v1.StopRequest.grace:type_name -> google.protobuf.Duration
-	7,  // 7: snakepit.control.v1.StopEvent.worker:type_name -> snakepit.control.v1.WorkerStopped
-	8,  // 8: snakepit.control.v1.StopEvent.summary:type_name -> snakepit.control.v1.StopSummary
-	25, // 9: snakepit.control.v1.WorkerStopped.took:type_name -> google.protobuf.Duration
-	9,  // 10: snakepit.control.v1.WorkerStopped.survivors:type_name -> snakepit.control.v1.Survivor
-	9,  // 11: snakepit.control.v1.StopSummary.survivors:type_name -> snakepit.control.v1.Survivor
-	10, // 12: snakepit.control.v1.StopSummary.guard:type_name -> snakepit.control.v1.Cleanup
-	13, // 13: snakepit.control.v1.CallResponse.result:type_name -> snakepit.control.v1.CallResult
-	14, // 14: snakepit.control.v1.CallResult.error:type_name -> snakepit.control.v1.ToolError
-	25, // 15: snakepit.control.v1.RestartRequest.grace:type_name -> google.protobuf.Duration
-	25, // 16: snakepit.control.v1.RestartRequest.release_timeout:type_name -> google.protobuf.Duration
-	25, // 17: snakepit.control.v1.WorkerRestarted.stop:type_name -> google.protobuf.Duration
-	25, // 18: snakepit.control.v1.WorkerRestarted.release:type_name -> google.protobuf.Duration
-	25, // 19: snakepit.control.v1.WorkerRestarted.start:type_name -> google.protobuf.Duration
-	25, // 20: snakepit.control.v1.WorkerRestarted.total:type_name -> google.protobuf.Duration
-	17, // 21: snakepit.control.v1.WorkerRestarted.error:type_name -> snakepit.control.v1.WorkerError
-	18, // 22: snakepit.control.v1.WorkerError.cleanup_timeout:type_name -> snakepit.control.v1.CleanupTimeout
-	19, // 23: snakepit.control.v1.WorkerError.not_ready:type_name -> snakepit.control.v1.Failure
-	25, // 24: snakepit.control.v1.CleanupTimeout.after:type_name -> google.protobuf.Duration
-	7,  // 25: snakepit.control.v1.ScaleEvent.worker:type_name -> snakepit.control.v1.WorkerStopped
-	22, // 26: snakepit.control.v1.ScaleEvent.summary:type_name -> snakepit.control.v1.ScaleSummary
-	19, // 27: snakepit.control.v1.ScaleSummary.failures:type_name -> snakepit.control.v1.Failure
-	25, // 28: snakepit.control.v1.StopWorkersRequest.grace:type_name -> google.protobuf.Duration
-	0,  // 29: snakepit.control.v1.Control.Status:input_type -> snakepit.control.v1.StatusRequest
-	5,  // 30: snakepit.control.v1.Control.Stop:input_type -> snakepit.control.v1.StopRequest
-	11, // 31: snakepit.control.v1.Control.Call:input_type -> snakepit.control.v1.CallRequest
-	15, // 32: snakepit.control.v1.Control.Restart:input_type -> snakepit.control.v1.RestartRequest
-	20, // 33: snakepit.control.v1.Control.Scale:input_type -> snakepit.control.v1.ScaleRequest
-	23, // 34: snakepit.control.v1.Control.StopWorkers:input_type -> snakepit.control.v1.StopWorkersRequest
-	1,  // 35: snakepit.control.v1.Control.Status:output_type -> snakepit.control.v1.StatusResponse
-	6,  // 36: snakepit.control.v1.Control.Stop:output_type -> snakepit.control.v1.StopEvent
-	12, // 37: snakepit.control.v1.Control.Call:output_type -> snakepit.control.v1.CallResponse
-	16, // 38: snakepit.control.v1.Control.Restart:output_type -> snakepit.control.v1.WorkerRestarted
-	21, // 39: snakepit.control.v1.Control.Scale:output_type -> snakepit.control.v1.ScaleEvent
-	7,  // 40: snakepit.control.v1.Control.StopWorkers:output_type -> snakepit.control.v1.WorkerStopped
-	35, // [35:41] is the sub-list for method output_type
-	29, // [29:35] is the sub-list for method input_type
-	29, // [29:29] is the sub-list for extension type_name
-	29, // [29:29] is the sub-list for extension extendee
-	0,  // [0:29] is the sub-list for field type_name
+	26, // 5: snakepit.control.v1.Worker.started_at:type_name -> google.protobuf.Timestamp
+	5,  // 6: snakepit.control.v1.Worker.health:type_name -> snakepit.control.v1.Health
+	6,  // 7: snakepit.control.v1.Worker.calls:type_name -> snakepit.control.v1.Calls
+	26, // 8: snakepit.control.v1.Health.at:type_name -> google.protobuf.Timestamp
+	27, // 9: snakepit.control.v1.Health.took:type_name -> google.protobuf.Duration
+	27, // 10: snakepit.control.v1.StopRequest.grace:type_name -> google.protobuf.Duration
+	9,  // 11: snakepit.control.v1.StopEvent.worker:type_name -> snakepit.control.v1.WorkerStopped
+	10, // 12: snakepit.control.v1.StopEvent.summary:type_name -> snakepit.control.v1.StopSummary
+	27, // 13: snakepit.control.v1.WorkerStopped.took:type_name -> google.protobuf.Duration
+	11, // 14: snakepit.control.v1.WorkerStopped.survivors:type_name -> snakepit.control.v1.Survivor
+	11, // 15: snakepit.control.v1.StopSummary.survivors:type_name -> snakepit.control.v1.Survivor
+	12, // 16: snakepit.control.v1.StopSummary.guard:type_name -> snakepit.control.v1.Cleanup
+	15, // 17: snakepit.control.v1.CallResponse.result:type_name -> snakepit.control.v1.CallResult
+	16, // 18: snakepit.control.v1.CallResult.error:type_name -> snakepit.control.v1.ToolError
+	27, // 19: snakepit.control.v1.RestartRequest.grace:type_name -> google.protobuf.Duration
+	27, // 20: snakepit.control.v1.RestartRequest.release_timeout:type_name -> google.protobuf.Duration
+	27, // 21: snakepit.control.v1.WorkerRestarted.stop:type_name -> google.protobuf.Duration
+	27, // 22: snakepit.control.v1.WorkerRestarted.release:type_name -> google.protobuf.Duration
+	27, // 23: snakepit.control.v1.WorkerRestarted.start:type_name -> google.protobuf.Duration
+	27, // 24: snakepit.control.v1.WorkerRestarted.total:type_name -> google.protobuf.Duration
+	19, // 25: snakepit.control.v1.WorkerRestarted.error:type_name -> snakepit.control.v1.WorkerError
+	20, // 26: snakepit.control.v1.WorkerError.cleanup_timeout:type_name -> snakepit.control.v1.CleanupTimeout
+	21, // 27: snakepit.control.v1.WorkerError.not_ready:type_name -> snakepit.control.v1.Failure
+	27, // 28: snakepit.control.v1.CleanupTimeout.after:type_name -> google.protobuf.Duration
+	9,  // 29: snakepit.control.v1.ScaleEvent.worker:type_name -> snakepit.control.v1.WorkerStopped
+	24, // 30: snakepit.control.v1.ScaleEvent.summary:type_name -> snakepit.control.v1.ScaleSummary
+	21, // 31: snakepit.control.v1.ScaleSummary.failures:type_name -> snakepit.control.v1.Failure
+	27, // 32: snakepit.control.v1.StopWorkersRequest.grace:type_name -> google.protobuf.Duration
+	0,  // 33: snakepit.control.v1.Control.Status:input_type -> snakepit.control.v1.StatusRequest
+	7,  // 34: snakepit.control.v1.Control.Stop:input_type -> snakepit.control.v1.StopRequest
+	13, // 35: snakepit.control.v1.Control.Call:input_type -> snakepit.control.v1.CallRequest
+	17, // 36: snakepit.control.v1.Control.Restart:input_type -> snakepit.control.v1.RestartRequest
+	22, // 37: snakepit.control.v1.Control.Scale:input_type -> snakepit.control.v1.ScaleRequest
+	25, // 38: snakepit.control.v1.Control.StopWorkers:input_type -> snakepit.control.v1.StopWorkersRequest
+	1,  // 39: snakepit.control.v1.Control.Status:output_type -> snakepit.control.v1.StatusResponse
+	8,  // 40: snakepit.control.v1.Control.Stop:output_type -> snakepit.control.v1.StopEvent
+	14, // 41: snakepit.control.v1.Control.Call:output_type -> snakepit.control.v1.CallResponse
+	18, // 42: snakepit.control.v1.Control.Restart:output_type -> snakepit.control.v1.WorkerRestarted
+	23, // 43: snakepit.control.v1.Control.Scale:output_type -> snakepit.control.v1.ScaleEvent
+	9,  // 44: snakepit.control.v1.Control.StopWorkers:output_type -> snakepit.control.v1.WorkerStopped
+	39, // [39:45] is the sub-list for method output_type
+	33, // [33:39] is the sub-list for method input_type
+	33, // [33:33] is the sub-list for extension type_name
+	33, // [33:33] is the sub-list for extension extendee
+	0,  // [0:33] is the sub-list for field type_name
 }
 
 func init() { file_internal_control_control_proto_init() }
@@ -1996,15 +2141,15 @@ func file_internal_control_control_proto_init() {
 	if File_internal_control_control_proto != nil {
 		return
 	}
-	file_internal_control_control_proto_msgTypes[6].OneofWrappers = []any{
+	file_internal_control_control_proto_msgTypes[8].OneofWrappers = []any{
 		(*StopEvent_Worker)(nil),
 		(*StopEvent_Summary)(nil),
 	}
-	file_internal_control_control_proto_msgTypes[12].OneofWrappers = []any{
+	file_internal_control_control_proto_msgTypes[14].OneofWrappers = []any{
 		(*CallResponse_ChunkJson)(nil),
 		(*CallResponse_Result)(nil),
 	}
-	file_internal_control_control_proto_msgTypes[21].OneofWrappers = []any{
+	file_internal_control_control_proto_msgTypes[23].OneofWrappers = []any{
 		(*ScaleEvent_Worker)(nil),
 		(*ScaleEvent_Summary)(nil),
 	}
@@ -2014,7 +2159,7 @@ func file_internal_control_control_proto_init() {
 			GoPackagePath: reflect.TypeOf(x{}).PkgPath(),
 			RawDescriptor: unsafe.Slice(unsafe.StringData(file_internal_control_control_proto_rawDesc), len(file_internal_control_control_proto_rawDesc)),
 			NumEnums:      0,
-			NumMessages:   24,
+			NumMessages:   26,
 			NumExtensions: 0,
 			NumServices:   1,
 		},
