@@ -67,7 +67,7 @@ matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive,
 		return &usageError{err: err, command: c.CommandPath()}
 	})
 	root.AddCommand(
-		newStart(env), newStop(env), newRestart(env), newScale(env), newList(env), newCall(env), newLogs(env), newEvents(env), newVersion(env),
+		newStart(env), newStop(env), newRestart(env), newScale(env), newList(env), newTop(env), newCall(env), newLogs(env), newEvents(env), newVersion(env),
 		newOrphans(env), newKillOrphans(env), newChaos(env),
 		newDoctor(env), newPorts(env), newReport(env),
 		newSupervise(env), newGuard(env),

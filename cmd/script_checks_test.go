@@ -55,6 +55,15 @@ type promisedWorker struct {
 	CPUPercent    float64 `json:"cpu_percent"`
 	LastExit      string  `json:"last_exit"`
 	Message       string  `json:"message"`
+	Health        *struct {
+		At     string  `json:"at"`
+		TookMS float64 `json:"took_ms"`
+	} `json:"health"`
+	Calls struct {
+		Running int `json:"running"`
+		Ended   int `json:"ended"`
+		Failed  int `json:"failed"`
+	} `json:"calls"`
 }
 
 // parsePromised refuses a field more and a field less.

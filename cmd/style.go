@@ -11,6 +11,7 @@ import (
 type styles struct {
 	renderer                      *lipgloss.Renderer
 	title, faint, good, bad, warn lipgloss.Style
+	graph                         lipgloss.Style
 }
 
 func newStyles(w io.Writer) *styles {
@@ -22,6 +23,7 @@ func newStyles(w io.Writer) *styles {
 		good:     r.NewStyle().Foreground(lipgloss.Color("2")),
 		warn:     r.NewStyle().Foreground(lipgloss.Color("3")),
 		bad:      r.NewStyle().Foreground(lipgloss.Color("1")).Bold(true),
+		graph:    r.NewStyle().Foreground(lipgloss.Color("6")),
 	}
 }
 

@@ -1,6 +1,7 @@
 package cmd
 
 import (
+	"cmp"
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
@@ -11,7 +12,8 @@ import (
 // column is one column of a table; cells may be styled.
 type column struct {
 	head  string
-	right bool // numbers stand to the right
+	shown string // in place of the head, if it is not empty
+	right bool   // numbers stand to the right
 	cells []string
 }
 
@@ -25,7 +27,7 @@ func (s *styles) table(columns []column) string {
 	var heads []string
 	rows := make([][]string, len(columns[0].cells))
 	for _, c := range columns {
-		heads = append(heads, c.head)
+		heads = append(heads, c.title())
 		for row, cell := range c.cells {
 			rows[row] = append(rows[row], cell)
 		}
@@ -87,8 +89,10 @@ func widthOf(columns []column) int {
 	return sum
 }
 
+func (c column) title() string { return cmp.Or(c.shown, c.head) }
+
 func (c column) width() int {
-	widest := ansi.StringWidth(c.head)
+	widest := ansi.StringWidth(c.title())
 	for _, cell := range c.cells {
 		widest = max(widest, ansi.StringWidth(cell))
 	}
