@@ -39,7 +39,7 @@ func checkRunID(id string) *fault {
 	}
 	return &fault{
 		"a run id is 1 to 64 characters of a-z, 0-9, _ and -, and starts with a letter or digit",
-		"Choose another run id, or leave it out to get a random one.",
+		"choose another run id, or leave it out to get a random one",
 	}
 }
 
@@ -49,7 +49,7 @@ func checkPoolName(name string) *fault {
 	}
 	return &fault{
 		"a pool name is 1 to 32 characters of a-z, 0-9, _ and -, and starts with a letter or digit",
-		"Choose another pool name.",
+		"choose another pool name",
 	}
 }
 
@@ -59,7 +59,7 @@ func checkWorkers(n int) *fault {
 	}
 	return &fault{
 		fmt.Sprintf("the number of workers must be from 1 to %d", maxWorkers),
-		fmt.Sprintf("Give a whole number from 1 to %d.", maxWorkers),
+		fmt.Sprintf("give a whole number from 1 to %d", maxWorkers),
 	}
 }
 
@@ -69,7 +69,7 @@ func checkBasePort(port int) *fault {
 	}
 	return &fault{
 		fmt.Sprintf("a port must be from 1 to %d", maxPort),
-		fmt.Sprintf("Give a port from 1 to %d, or leave it out to use free ports.", maxPort),
+		fmt.Sprintf("give a port from 1 to %d, or leave it out to use free ports", maxPort),
 	}
 }
 
@@ -77,14 +77,14 @@ func checkReadyTimeout(d time.Duration) *fault {
 	if d > 0 {
 		return nil
 	}
-	return &fault{"the ready timeout must be longer than zero", "Give a duration such as 30s or 2m."}
+	return &fault{"the ready timeout must be longer than zero", "give a duration such as 30s or 2m"}
 }
 
 func checkGrace(d time.Duration) *fault {
 	if d >= 0 {
 		return nil
 	}
-	return &fault{"the grace time cannot be negative", "Give a duration such as 5s, or 0s to kill at once."}
+	return &fault{"the grace time cannot be negative", "give a duration such as 5s, or 0s to kill at once"}
 }
 
 func checkOrphans(text string) *fault {
@@ -109,7 +109,7 @@ func parseMetrics(text string) (string, *fault) {
 	if text == "" {
 		return "", nil
 	}
-	const hint = "Give an address such as 127.0.0.1:9464, or :9464 for every address of this machine."
+	const hint = "give an address such as 127.0.0.1:9464, or :9464 for every address of this machine"
 	host, port, err := net.SplitHostPort(text)
 	if err != nil {
 		return "", &fault{"it is not written host:port", hint}
@@ -132,14 +132,14 @@ func checkChoice(text string, choices ...string) *fault {
 		return nil
 	}
 	list := strings.Join(choices, ", ")
-	return &fault{"it is none of " + list, "Choose one of " + list + "."}
+	return &fault{"it is none of " + list, "choose one of " + list}
 }
 
 func checkPython(python string) *fault {
 	if !strings.ContainsRune(python, 0) {
 		return nil
 	}
-	return &fault{"a path cannot contain a NUL character", "Give the path of a Python interpreter."}
+	return &fault{"a path cannot contain a NUL character", "give the path of a Python interpreter"}
 }
 
 func checkEnv(key, text string) *fault {
@@ -147,12 +147,12 @@ func checkEnv(key, text string) *fault {
 	case !envKeyPattern.MatchString(key):
 		return &fault{
 			"a variable's name is letters, digits and _, and does not start with a digit",
-			"Choose another name.",
+			"choose another name",
 		}
 	case slices.Contains(reservedEnv, key):
-		return &fault{"snakepit sets this variable itself", "Remove it from env."}
+		return &fault{"snakepit sets this variable itself", "remove it from env"}
 	case strings.ContainsRune(text, 0):
-		return &fault{"a variable's value cannot contain a NUL character", "Remove the NUL character."}
+		return &fault{"a variable's value cannot contain a NUL character", "remove the NUL character"}
 	}
 	return nil
 }
@@ -168,7 +168,7 @@ func parseHost(host string) (string, *fault) {
 	if err != nil || addr.IsMulticast() {
 		return "", &fault{
 			"a host is an IP address of this machine, or localhost",
-			"Give an address such as 127.0.0.1 or ::1.",
+			"give an address such as 127.0.0.1 or ::1",
 		}
 	}
 	return addr.Unmap().String(), nil
@@ -180,14 +180,14 @@ func parseAdapter(text string) (string, *fault) {
 	if m == nil {
 		return "", &fault{
 			"an adapter is written module:Class",
-			"Give a module that can be imported and a class in it, such as my_package.tools:Tools.",
+			"give a module that can be imported and a class in it, such as my_package.tools:Tools",
 		}
 	}
 	return m[1] + ":" + m[2], nil
 }
 
 func checkDirectory(path string) *fault {
-	hint := "Adapters are imported from these directories: give ones that exist."
+	hint := "adapters are imported from these directories: give ones that exist"
 	info, err := os.Stat(path)
 	switch {
 	case os.IsNotExist(err):

@@ -25,7 +25,7 @@ func splitCommand(text string) ([]string, *fault) {
 	if err != nil {
 		return nil, &fault{
 			"a quote is not closed, or nothing follows a backslash",
-			"Close the quote; in a file, a list of words needs none: [python, server.py].",
+			"close the quote; in a file, a list of words needs none: [python, server.py]",
 		}
 	}
 	return words, nil
@@ -33,17 +33,17 @@ func splitCommand(text string) ([]string, *fault) {
 
 func checkCommand(words []string) *fault {
 	if len(words) == 0 || words[0] == "" {
-		return &fault{"it names no program", "Give a program and its arguments, such as 'python server.py --port {port}'."}
+		return &fault{"it names no program", "give a program and its arguments, such as 'python server.py --port {port}'"}
 	}
 	for _, word := range words {
 		if strings.ContainsRune(word, 0) {
-			return &fault{"a word cannot contain a NUL character", "Remove the NUL character."}
+			return &fault{"a word cannot contain a NUL character", "remove the NUL character"}
 		}
 		for _, m := range placeholderPattern.FindAllStringSubmatch(word, -1) {
 			if !slices.Contains(Placeholders(), m[1]) {
 				return &fault{
 					"there is no placeholder " + m[0],
-					fmt.Sprintf("Use {%s}.", strings.Join(Placeholders(), "}, {")),
+					fmt.Sprintf("use {%s}", strings.Join(Placeholders(), "}, {")),
 				}
 			}
 		}
@@ -59,13 +59,13 @@ func checkReady(text string) *fault {
 	case !isLog:
 		return &fault{
 			"it is none of health, tcp, log:REGEX",
-			"Choose health (the gRPC health service answers), tcp (the port accepts), or log:REGEX (a line of output matches).",
+			"choose health (the gRPC health service answers), tcp (the port accepts), or log:REGEX (a line of output matches)",
 		}
 	case expression == "":
-		return &fault{"there is no expression after log:", "Give one that matches the line it prints when it serves, such as 'log:listening on'."}
+		return &fault{"there is no expression after log:", "give one that matches the line it prints when it serves, such as 'log:listening on'"}
 	}
 	if _, err := regexp.Compile(expression); err != nil {
-		return &fault{err.Error(), "Write the expression as in https://pkg.go.dev/regexp/syntax."}
+		return &fault{err.Error(), "write the expression as in https://pkg.go.dev/regexp/syntax"}
 	}
 	return nil
 }
@@ -90,8 +90,8 @@ func (p *Pool) complete(given map[string]value) error {
 }
 
 const (
-	eitherHint = "Give a pool either an adapter or a command, and leave out the other."
-	readyHint  = "Leave ready out: workers with an adapter say by themselves when they are ready. Or give the pool a command."
+	eitherHint = "give a pool either an adapter or a command, and leave out the other"
+	readyHint  = "leave ready out: workers with an adapter say by themselves when they are ready; or give the pool a command"
 )
 
 // validateProgram checks what the workers of the pool are: an adapter, or a
@@ -100,7 +100,7 @@ func (p Pool) validateProgram() error {
 	if len(p.Command) == 0 {
 		adapter, f := parseAdapter(p.Adapter)
 		if f == nil && adapter != p.Adapter {
-			f = &fault{"an adapter is written module:Class", "Write it as " + adapter + "."}
+			f = &fault{"an adapter is written module:Class", "write it as " + adapter}
 		}
 		if f != nil {
 			return f.on(p.label("adapter " + show(p.Adapter)))

@@ -59,16 +59,16 @@ func readLimited(path string) ([]byte, error) {
 }
 
 func fileError(name string, err error) *Error {
-	e := &Error{What: name, Reason: err.Error(), Hint: "Give a YAML file with --config.", cause: err}
+	e := &Error{What: name, Reason: err.Error(), Hint: "give a YAML file with --config", cause: err}
 	var pathErr *fs.PathError
 	if errors.As(err, &pathErr) {
 		e.Reason = pathErr.Err.Error()
 	}
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		e.Hint = "Check the path given with --config or " + configVariable + "."
+		e.Hint = "check the path given with --config or " + configVariable
 	case errors.Is(err, fs.ErrPermission):
-		e.Hint = "Make the file readable for your user."
+		e.Hint = "make the file readable for your user"
 	}
 	return e
 }
@@ -81,10 +81,10 @@ func parseDocument(name string, data []byte) (document, error) {
 	data = bytes.TrimPrefix(data, []byte("\ufeff")) // a byte order mark, from editors on Windows
 	w := walker{name: name, lines: strings.Split(string(data), "\n")}
 	if !utf8.Valid(data) {
-		return document{}, &Error{What: name, Reason: "it is not UTF-8 text", Hint: "Save the file as UTF-8."}
+		return document{}, &Error{What: name, Reason: "it is not UTF-8 text", Hint: "save the file as UTF-8"}
 	}
 	if reason := outsize(data); reason != "" {
-		return document{}, &Error{What: name, Reason: reason, Hint: "Give a YAML file with --config."}
+		return document{}, &Error{What: name, Reason: reason, Hint: "give a YAML file with --config"}
 	}
 	file, err := parser.ParseBytes(data, 0)
 	if err != nil {
@@ -96,7 +96,7 @@ func parseDocument(name string, data []byte) (document, error) {
 			continue
 		}
 		if body != nil {
-			return document{}, w.bad(doc.Body, "a second YAML document", "Keep one document in the file.")
+			return document{}, w.bad(doc.Body, "a second YAML document", "keep one document in the file")
 		}
 		body = doc.Body
 	}
@@ -121,7 +121,7 @@ func outsize(data []byte) string {
 }
 
 func (w walker) syntaxError(err error) *Error {
-	e := &Error{What: w.name, Reason: "it is not YAML", Hint: "Correct the YAML there."}
+	e := &Error{What: w.name, Reason: "it is not YAML", Hint: "correct the YAML there"}
 	var at yaml.Error
 	if !errors.As(err, &at) {
 		e.Reason = err.Error()

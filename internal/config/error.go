@@ -13,7 +13,7 @@ type Error struct {
 	// Reason says what is wrong with it. For a YAML error an excerpt of the
 	// file with a caret follows on the next lines.
 	Reason string
-	// Hint says what to do next, as a sentence.
+	// Hint says what to do next; as all hints, it begins small and ends without a stop.
 	Hint string
 
 	cause error

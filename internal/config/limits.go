@@ -34,7 +34,7 @@ func checkRestarts(count int, window time.Duration) *fault {
 	return nil
 }
 
-const restartsHint = "Give a number of restarts and a window, such as 3/5s; 0/5s gives a worker up when it first ends unasked."
+const restartsHint = "give a number of restarts and a window, such as 3/5s; 0/5s gives a worker up when it first ends unasked"
 
 func formatRestarts(count int, window time.Duration) string {
 	return fmt.Sprintf("%d/%v", count, window)
@@ -46,7 +46,7 @@ func checkReleaseTimeout(d time.Duration) *fault {
 	}
 	return &fault{
 		"the release timeout must be longer than zero",
-		"Give a duration such as 2s; a restart that waits for nothing is --resource-cleanup off.",
+		"give a duration such as 2s; a restart that waits for nothing is --resource-cleanup off",
 	}
 }
 
@@ -59,9 +59,9 @@ func checkHealthInterval(d time.Duration) *fault {
 		return nil
 	}
 	if d > 0 {
-		return &fault{fmt.Sprintf("workers cannot be asked that often: at least %v", minHealthInterval), "Give a duration such as 5s, or 0s for no health checks."}
+		return &fault{fmt.Sprintf("workers cannot be asked that often: at least %v", minHealthInterval), "give a duration such as 5s, or 0s for no health checks"}
 	}
-	return &fault{"the health interval cannot be negative", "Give a duration such as 5s, or 0s for no health checks."}
+	return &fault{"the health interval cannot be negative", "give a duration such as 5s, or 0s for no health checks"}
 }
 
 func checkHealthTimeout(d time.Duration) *fault {
@@ -70,7 +70,7 @@ func checkHealthTimeout(d time.Duration) *fault {
 	}
 	return &fault{
 		"the health timeout must be longer than zero",
-		"Give a duration such as 15s; without health checks a run has --health-interval 0s.",
+		"give a duration such as 15s; without health checks a run has --health-interval 0s",
 	}
 }
 
@@ -82,7 +82,7 @@ func checkHealth(interval, timeout time.Duration) *fault {
 	}
 	return &fault{
 		fmt.Sprintf("workers are asked every %v only, so that a sound one would count as hung", interval),
-		fmt.Sprintf("Give a --health-timeout such as %v, or a --health-interval shorter than %v.", 3*interval, timeout),
+		fmt.Sprintf("give a --health-timeout such as %v, or a --health-interval shorter than %v", 3*interval, timeout),
 	}
 }
 
@@ -94,21 +94,21 @@ func checkMemory(bytes uint64) *fault {
 	if bytes == 0 || bytes >= minMemory {
 		return nil
 	}
-	return &fault{"no process is that small: it must be at least 1MB", "Give a size such as 512MB, or 0 for no limit."}
+	return &fault{"no process is that small: it must be at least 1MB", "give a size such as 512MB, or 0 for no limit"}
 }
 
 func checkTTL(d time.Duration) *fault {
 	if d >= 0 {
 		return nil
 	}
-	return &fault{"the time to live cannot be negative", "Give a duration such as 1h, or 0s for no limit."}
+	return &fault{"the time to live cannot be negative", "give a duration such as 1h, or 0s for no limit"}
 }
 
 func checkMaxCalls(n int) *fault {
 	if n >= 0 {
 		return nil
 	}
-	return &fault{"the number of calls cannot be negative", "Give a whole number such as 1000, or 0 for no limit."}
+	return &fault{"the number of calls cannot be negative", "give a whole number such as 1000, or 0 for no limit"}
 }
 
 var sizePattern = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)$`)
@@ -117,7 +117,7 @@ var sizePattern = regexp.MustCompile(`^([0-9]+(?:\.[0-9]+)?) ?([A-Za-z]*)$`)
 // IEC 80000-13, with an i, in 1024s. A number alone is refused: whoever thinks of
 // megabytes would get a limit that every process is over.
 func parseSize(text string) (uint64, *fault) {
-	const hint = "Give a size such as 512MB (millions of bytes) or 512MiB (1024 × 1024), or 0 for no limit."
+	const hint = "give a size such as 512MB (millions of bytes) or 512MiB (1024 × 1024), or 0 for no limit"
 	if text == "0" {
 		return 0, nil
 	}

@@ -28,7 +28,7 @@ type Input struct {
 func Load(in Input) (Config, error) {
 	for _, name := range slices.Sorted(maps.Keys(in.Flags)) {
 		if !slices.Contains(FlagNames(), name) {
-			return Config{}, (&fault{"there is no such setting", "Known: " + strings.Join(FlagNames(), ", ") + "."}).on("--" + name)
+			return Config{}, (&fault{"there is no such setting", "known: " + strings.Join(FlagNames(), ", ")}).on("--" + name)
 		}
 	}
 	l := layers{in: in}
@@ -120,7 +120,7 @@ func (l *layers) pythonPath() ([]string, error) {
 			}
 		}
 		if len(entries) == 0 {
-			return nil, v.bad(&fault{"it names no directory", "Give directories separated by " + string(filepath.ListSeparator) + "."})
+			return nil, v.bad(&fault{"it names no directory", "give directories separated by " + string(filepath.ListSeparator)})
 		}
 	}
 	if len(entries) == 0 {
@@ -168,7 +168,7 @@ func (l *layers) target(names []string) (string, error) {
 			return "", v.bad(f)
 		}
 		if len(names) > 0 && !slices.Contains(names, v.text) {
-			return "", v.bad(&fault{"the file defines no such pool; it has " + list, "Name one of these, or add the pool to the file."})
+			return "", v.bad(&fault{"the file defines no such pool; it has " + list, "name one of these, or add the pool to the file"})
 		}
 		return v.text, nil
 	}
@@ -182,7 +182,7 @@ func (l *layers) target(names []string) (string, error) {
 		if v, _, ok := l.above(s); ok {
 			return "", v.bad(&fault{
 				fmt.Sprintf("the file defines %d pools (%s) and it could be meant for any", len(names), list),
-				"Add --pool NAME.",
+				"add --pool NAME",
 			})
 		}
 	}

@@ -15,17 +15,17 @@ func (w walker) mapping(node ast.Node, what string) ([]pair, error) {
 		if _, is := scalar(node); is == "nothing" {
 			return nil, nil
 		}
-		return nil, w.bad(node, what+" must be a mapping of keys to values", "Write it as key: value, one per line. Anchors, aliases and tags are not supported.")
+		return nil, w.bad(node, what+" must be a mapping of keys to values", "write it as key: value, one per line; anchors, aliases and tags are not supported")
 	}
 	var pairs []pair
 	seen := map[string]bool{}
 	for _, n := range nodes {
 		key, ok := n.Key.(*ast.StringNode)
 		if !ok {
-			return nil, w.bad(n.Key, "a key must be text", "Put quotes around it. Anchors, aliases and merge keys are not supported.")
+			return nil, w.bad(n.Key, "a key must be text", "put quotes around it; anchors, aliases and merge keys are not supported")
 		}
 		if seen[key.Value] {
-			return nil, w.bad(key, "the key "+show(key.Value)+" is there twice", "Remove one of them.")
+			return nil, w.bad(key, "the key "+show(key.Value)+" is there twice", "remove one of them")
 		}
 		seen[key.Value] = true
 		pairs = append(pairs, pair{key.Value, key, n.Value})

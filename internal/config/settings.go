@@ -96,7 +96,7 @@ func (c *Config) set(key string, v value, dir string) error {
 	case "python":
 		c.Python, f = interpreter(v.text, dir), checkPython(v.text)
 		if v.text == "" {
-			f = &fault{"it is empty", "Give the path of a Python interpreter."}
+			f = &fault{"it is empty", "give the path of a Python interpreter"}
 		}
 	case "host":
 		c.Host, f = parseHost(v.text)
@@ -187,7 +187,7 @@ func absolute(path, dir string) string {
 func parseWhole(text string) (int, *fault) {
 	n, err := strconv.Atoi(text)
 	if err != nil {
-		return 0, &fault{"it is not a whole number", "Give a whole number, in digits."}
+		return 0, &fault{"it is not a whole number", "give a whole number, in digits"}
 	}
 	return n, nil
 }
@@ -204,7 +204,7 @@ func parseChecked(text string, check func(time.Duration) *fault) (time.Duration,
 func parseDuration(text string) (time.Duration, *fault) {
 	d, err := time.ParseDuration(text)
 	if err != nil {
-		return 0, &fault{"it is not a duration", "Give a number and a unit, such as 500ms, 30s or 2m."}
+		return 0, &fault{"it is not a duration", "give a number and a unit, such as 500ms, 30s or 2m"}
 	}
 	return d, nil
 }

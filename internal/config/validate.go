@@ -21,7 +21,7 @@ func (c Config) Validate() error {
 	}
 	host, f := parseHost(c.Host)
 	if f == nil && host != c.Host {
-		f = &fault{"the address is not in its normal form", "Write it as " + host + "."}
+		f = &fault{"the address is not in its normal form", "write it as " + host}
 	}
 	if f != nil {
 		return f.on("the host " + show(c.Host))
@@ -43,7 +43,7 @@ func (c Config) Validate() error {
 	}
 	metrics, f := parseMetrics(c.Metrics)
 	if f == nil && metrics != c.Metrics {
-		f = &fault{"the address is not in its normal form", "Write it as " + metrics + "."}
+		f = &fault{"the address is not in its normal form", "write it as " + metrics}
 	}
 	if f != nil {
 		return f.on("metrics " + show(c.Metrics))
@@ -80,7 +80,7 @@ func (c Config) validatePythonPath() error {
 	for _, dir := range c.PythonPath {
 		f := checkDirectory(dir)
 		if f == nil && !filepath.IsAbs(dir) {
-			f = &fault{"the path is not absolute", "Give an absolute path."}
+			f = &fault{"the path is not absolute", "give an absolute path"}
 		}
 		if f != nil {
 			return f.on("python path " + show(dir))
@@ -91,18 +91,18 @@ func (c Config) validatePythonPath() error {
 
 func (c Config) validatePools() error {
 	if len(c.Pools) == 0 {
-		return (&fault{"there are none", "Define at least one pool."}).on("pools")
+		return (&fault{"there are none", "define at least one pool"}).on("pools")
 	}
 	for i, p := range c.Pools {
 		if err := p.validate(); err != nil {
 			return err
 		}
 		if p.MaxMemory > 0 && c.HealthInterval == 0 {
-			f := &fault{"a worker's memory is looked at with each health check, and there are none", "Give a --health-interval such as 5s."}
+			f := &fault{"a worker's memory is looked at with each health check, and there are none", "give a --health-interval such as 5s"}
 			return f.on(p.label(fmt.Sprintf("max_memory %dB", p.MaxMemory)))
 		}
 		if i > 0 && c.Pools[i-1].Name >= p.Name {
-			return (&fault{"pools must be sorted and their names distinct", "Rename one of them."}).on("pool " + show(p.Name))
+			return (&fault{"pools must be sorted and their names distinct", "rename one of them"}).on("pool " + show(p.Name))
 		}
 	}
 	return c.validatePorts()
@@ -131,7 +131,7 @@ func (p Pool) validate() error {
 		return f.on(p.label(fmt.Sprintf("max_calls %d", p.MaxCalls)))
 	}
 	if p.MaxCalls > 0 && len(p.Command) > 0 {
-		f := &fault{"workers with a command take no calls from snakepit, so that there is nothing to count", "Leave it out, or limit their age: ttl."}
+		f := &fault{"workers with a command take no calls from snakepit, so that there is nothing to count", "leave it out, or limit their age: ttl"}
 		return f.on(p.label(fmt.Sprintf("max_calls %d", p.MaxCalls)))
 	}
 	for _, key := range sortedKeys(p.Env) {
@@ -153,7 +153,7 @@ func (c Config) validatePorts() error {
 		if last > maxPort {
 			return (&fault{
 				fmt.Sprintf("%d workers need the ports %d to %d, and the last port is %d", p.Workers, first, last, maxPort),
-				fmt.Sprintf("Use a base port of at most %d, or fewer workers.", maxPort-p.Workers+1),
+				fmt.Sprintf("use a base port of at most %d, or fewer workers", maxPort-p.Workers+1),
 			}).on(p.label(fmt.Sprintf("base port %d", first)))
 		}
 		for _, q := range c.Pools[:i] {
@@ -161,7 +161,7 @@ func (c Config) validatePorts() error {
 			if otherFirst != 0 && first <= otherLast && otherFirst <= last {
 				return (&fault{
 					fmt.Sprintf("its ports %d to %d overlap those of pool %q, %d to %d", first, last, q.Name, otherFirst, otherLast),
-					"Move one of the base ports, or leave it out to use free ports.",
+					"move one of the base ports, or leave it out to use free ports",
 				}).on(p.label(fmt.Sprintf("base port %d", first)))
 			}
 		}

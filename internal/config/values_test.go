@@ -117,9 +117,7 @@ func TestBadFlags(t *testing.T) {
 			if !strings.HasPrefix(e.Error(), tt.want) {
 				t.Errorf("err = %s\nwant  %s...", e, tt.want)
 			}
-			if !strings.HasSuffix(e.Hint, ".") {
-				t.Errorf("hint = %q, want a sentence", e.Hint)
-			}
+			checkHint(t, e.Hint)
 		})
 	}
 }
@@ -338,5 +336,13 @@ func TestNewRunID(t *testing.T) {
 func TestWorkerID(t *testing.T) {
 	if got := WorkerID("default", 10); got != "default-10" {
 		t.Errorf("WorkerID = %q", got)
+	}
+}
+
+// checkHint holds the style that all hints of the program have.
+func checkHint(t *testing.T, hint string) {
+	t.Helper()
+	if hint == "" || strings.HasSuffix(hint, ".") || hint[:1] != strings.ToLower(hint[:1]) {
+		t.Errorf("hint = %q: it is to begin small and to end without a stop", hint)
 	}
 }

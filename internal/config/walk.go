@@ -93,7 +93,7 @@ func (w walker) env(node ast.Node) (map[string]string, error) {
 	for _, p := range pairs {
 		text, is := scalar(p.node)
 		if is == "" || is == "nothing" {
-			return nil, w.bad(p.node, fmt.Sprintf("%s must be text, a number, true or false", show(p.key)), `Write "" for an empty value.`)
+			return nil, w.bad(p.node, fmt.Sprintf("%s must be text, a number, true or false", show(p.key)), `write "" for an empty value`)
 		}
 		if f := checkEnv(p.key, text); f != nil {
 			return nil, w.value(p.at, "env", p.key).bad(f)
@@ -112,7 +112,7 @@ func (w walker) setting(to map[string]value, p pair, table []setting, others ...
 			others = append(others, s.key)
 		}
 		slices.Sort(others)
-		return nil, w.bad(p.at, "unknown key "+show(p.key), "Known here: "+strings.Join(others, ", ")+".")
+		return nil, w.bad(p.at, "unknown key "+show(p.key), "known here: "+strings.Join(others, ", "))
 	}
 	text, is := scalar(p.node)
 	if is == "nothing" {
@@ -146,11 +146,11 @@ func fits(want kind, is string) bool {
 func fitHint(want kind, is string) string {
 	switch {
 	case (want == kindText || want == kindCommand) && is != "":
-		return "Put quotes around it."
+		return "put quotes around it"
 	case want == kindWhole:
-		return "Write digits without quotes."
+		return "write digits without quotes"
 	}
-	return "Write one value there."
+	return "write one value there"
 }
 
 // words returns the value of a command that is a list. Numbers are taken as they
@@ -160,7 +160,7 @@ func (w walker) words(key string, list *ast.SequenceNode) (value, error) {
 	for _, node := range list.Values {
 		text, is := scalar(node)
 		if is == "" || is == "nothing" {
-			return value{}, w.bad(node, "a word of "+key+" must be text or a number", `Put quotes around it: [python, server.py, --port, "{port}"].`)
+			return value{}, w.bad(node, "a word of "+key+" must be text or a number", `put quotes around it: [python, server.py, --port, "{port}"]`)
 		}
 		words = append(words, text)
 	}
@@ -175,13 +175,13 @@ func (w walker) list(p pair) ([]value, error) {
 	}
 	list, ok := p.node.(*ast.SequenceNode)
 	if !ok {
-		return nil, w.bad(p.node, p.key+" must be a list", "Write it as [one, two].")
+		return nil, w.bad(p.node, p.key+" must be a list", "write it as [one, two]")
 	}
 	var values []value
 	for _, node := range list.Values {
 		text, is := scalar(node)
 		if is != "text" || text == "" {
-			return nil, w.bad(node, "an entry of "+p.key+" must be text", "Put quotes around it.")
+			return nil, w.bad(node, "an entry of "+p.key+" must be text", "put quotes around it")
 		}
 		values = append(values, w.value(node, p.key, text))
 	}

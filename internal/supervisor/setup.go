@@ -77,7 +77,7 @@ func (s *supervisor) commandOf(p config.Pool) (func(pool.Spec) pool.Command, err
 		command, err := foreignCommand(p.Command, p.Ready, p.Env, s.key)
 		if err != nil {
 			what := fmt.Sprintf("the command %q of pool %q", strings.Join(p.Command, " "), p.Name)
-			return nil, &config.Error{What: what, Reason: err.Error(), Hint: "Name a program that is on PATH, or give its path."}
+			return nil, &config.Error{What: what, Reason: err.Error(), Hint: "name a program that is on PATH, or give its path"}
 		}
 		return command, nil
 	}

@@ -85,13 +85,13 @@ func (c *child) awaitListener(ctx context.Context) error {
 			return false, &NotReadyError{
 				Kind:    "port_in_use",
 				Message: fmt.Sprintf("port %d is held by %s, which is no process of %s", c.spec.Port, stranger, c.spec.Worker),
-				Hint:    "End that process, or choose other ports with --base-port.",
+				Hint:    "end that process, or choose other ports with --base-port",
 			}
 		case unseen == maxUnseen:
 			return false, &NotReadyError{
 				Kind:    "port_in_use",
 				Message: fmt.Sprintf("port %d is held by %s", c.spec.Port, portcheck.Owner{}),
-				Hint:    "If it is the worker's own, say --ready log:REGEX: then nobody asks whose the port is.",
+				Hint:    "if it is the worker's own, say --ready log:REGEX: then nobody asks whose the port is",
 			}
 		}
 		unseen++
@@ -136,7 +136,7 @@ func (c *child) awaitHealth(ctx context.Context) error {
 			return false, &NotReadyError{
 				Kind:    "no_health_service",
 				Message: fmt.Sprintf("%s answers on port %d, but without grpc.health.v1.Health: %s", c.spec.Worker, c.spec.Port, status.Convert(err).Message()),
-				Hint:    "Add the health service to the server (grpcio-health-checking), or say --ready tcp.",
+				Hint:    "add the health service to the server (grpcio-health-checking), or say --ready tcp",
 			}
 		}
 		c.note(err.Error())
@@ -168,7 +168,7 @@ func (c *child) awaitLine(ctx context.Context) error {
 		return &NotReadyError{
 			Kind:    "output_closed",
 			Message: fmt.Sprintf("%s closed its output, and %s", c.spec.Worker, none),
-			Hint:    "Choose --ready health or --ready tcp, or a line that is printed before.",
+			Hint:    "choose --ready health or --ready tcp, or a line that is printed before",
 		}
 	}
 }
