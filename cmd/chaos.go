@@ -338,7 +338,7 @@ it. It starts nothing.`,
 		if output.value == "json" {
 			return unlessReaderLeft(printJSON(env.Out, chaosListOf(chaos.Scenarios())))
 		}
-		_, err := fmt.Fprintln(env.Out, chaosListText(newStyles(env.Out), chaos.Scenarios()))
+		_, err := fmt.Fprintln(env.Out, chaosListText(newStyles(env.Out), chaos.Scenarios(), screenOf(env.Out).width))
 		return unlessReaderLeft(err)
 	}
 	return c

@@ -251,7 +251,7 @@ func junitCaseOf(r chaos.Result, report chaos.Report) junitCase {
 		c.Skipped = &junitReason{reason}
 		return c
 	}
-	c.Output = fmt.Sprintf("assumes: %s\nfault: %s\n%s", r.Scenario.Assumes, r.Scenario.Fault, checksText(plain, r.Checks, ""))
+	c.Output = fmt.Sprintf("assumes: %s\nfault: %s\n%s", r.Scenario.Assumes, r.Scenario.Fault, checksText(plain, r.Checks, "", 0))
 	if r.Failures == 0 {
 		return c
 	}

@@ -18,7 +18,7 @@ func chaosText(s *styles, report chaos.Report, width int) string {
 	var blocks []string
 	for _, r := range report.Results {
 		if r.Iterations > 0 {
-			blocks = append(blocks, resultText(s, r))
+			blocks = append(blocks, resultText(s, r, width))
 		}
 	}
 	for _, r := range report.Results {
@@ -31,10 +31,19 @@ func chaosText(s *styles, report chaos.Report, width int) string {
 }
 
 // resultText is one scenario: what it assumes, its fault, and each check.
-func resultText(s *styles, r chaos.Result) string {
-	return fmt.Sprintf("%s  %s\n  %s %s\n  %s %s\n%s",
-		s.title.Render(r.Scenario.Name), s.state(verdictOf(r)),
-		s.faint.Render("assumes"), r.Scenario.Assumes, s.faint.Render("fault  "), r.Scenario.Fault, checksText(s, r.Checks, "  "))
+func resultText(s *styles, r chaos.Result, width int) string {
+	return strings.Join([]string{
+		s.title.Render(r.Scenario.Name) + "  " + s.state(verdictOf(r)),
+		aboutText(s, r.Scenario, "  ", width),
+		checksText(s, r.Checks, "  ", width),
+	}, "\n")
+}
+
+// aboutText is what a scenario assumes, and its fault.
+func aboutText(s *styles, c chaos.Scenario, indent string, width int) string {
+	plain := s.renderer.NewStyle()
+	return hanging(indent+s.faint.Render("assumes")+"  ", c.Assumes, width, plain) + "\n" +
+		hanging(indent+s.faint.Render("fault")+"    ", c.Fault, width, plain)
 }
 
 func verdictOf(r chaos.Result) string {
@@ -52,24 +61,24 @@ func verdictOf(r chaos.Result) string {
 }
 
 // checksText is a line for each check, with its figure and limit.
-func checksText(s *styles, checks []chaos.Check, indent string) string {
+func checksText(s *styles, checks []chaos.Check, indent string, width int) string {
 	widest := 0
 	for _, c := range checks {
 		widest = max(widest, ansi.StringWidth(c.Name))
 	}
 	lines := make([]string, len(checks))
 	for i, c := range checks {
-		lines[i] = indent + checkLine(s, c, widest)
+		lines[i] = checkLine(s, c, indent, widest, width)
 	}
 	return strings.Join(lines, "\n")
 }
 
-func checkLine(s *styles, c chaos.Check, width int) string {
-	sign, detail := s.good.Render("✓"), s.faint.Render(harmless(c.Detail, false))
+func checkLine(s *styles, c chaos.Check, indent string, widest, width int) string {
+	name := c.Name + strings.Repeat(" ", max(0, widest-ansi.StringWidth(c.Name)))
 	if !c.Passed {
-		sign, detail = s.bad.Render("✗"), indented(c.Detail, "      ", s.bad)
+		return fmt.Sprintf("%s%s %s  %s", indent, s.bad.Render("✗"), name, indented(c.Detail, "      ", s.bad))
 	}
-	return fmt.Sprintf("%s %s%s  %s", sign, c.Name, strings.Repeat(" ", max(0, width-ansi.StringWidth(c.Name))), detail)
+	return hanging(fmt.Sprintf("%s%s %s  ", indent, s.good.Render("✓"), name), harmless(c.Detail, false), width, s.faint)
 }
 
 // indented makes foreign text of several lines fit below a first one. Each line is
@@ -88,7 +97,7 @@ func failureText(s *styles, o chaos.Outcome, flags []string) string {
 	var b strings.Builder
 	fmt.Fprintf(&b, "%s  iteration %d; again: %s\n", s.bad.Render("✗ "+o.Scenario), o.Iteration,
 		s.title.Render(againLine(o, flags)))
-	b.WriteString(checksText(s, o.Failed(), "  "))
+	b.WriteString(checksText(s, o.Failed(), "  ", 0))
 	if len(o.Timeline) > 0 {
 		fmt.Fprintf(&b, "\n  %s", s.faint.Render("what happened, in milliseconds"))
 	}
@@ -223,17 +232,16 @@ func verdictLine(s *styles, report chaos.Report) string {
 }
 
 // chaosListText is the catalogue.
-func chaosListText(s *styles, scenarios []chaos.Scenario) string {
+func chaosListText(s *styles, scenarios []chaos.Scenario, width int) string {
 	var blocks []string
 	for i, c := range scenarios {
 		if i == 0 || c.Suite != scenarios[i-1].Suite {
 			blocks = append(blocks, s.title.Render("suite "+c.Suite))
 		}
-		block := fmt.Sprintf("  %s\n    %s %s\n    %s %s", s.title.Render(c.Name), s.faint.Render("assumes"), c.Assumes, s.faint.Render("fault  "), c.Fault)
+		blocks = append(blocks, "  "+s.title.Render(c.Name), aboutText(s, c, "    ", width))
 		if c.Brings != "" {
-			block += fmt.Sprintf("\n    %s %s", s.faint.Render("brings "), c.Brings)
+			blocks = append(blocks, hanging("    "+s.faint.Render("brings")+"   ", c.Brings, width, s.renderer.NewStyle()))
 		}
-		blocks = append(blocks, block)
 	}
 	return strings.Join(blocks, "\n")
 }

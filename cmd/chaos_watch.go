@@ -108,11 +108,10 @@ func (w *chaosWatch) draw() {
 	lines := []string{
 		"",
 		fmt.Sprintf("%s  %s", s.title.Render(w.scenario.Name), w.progress()),
-		"  " + s.faint.Render("assumes ") + w.scenario.Assumes,
-		"  " + s.faint.Render("fault   ") + w.scenario.Fault,
+		aboutText(s, w.scenario, "  ", w.size.width),
 	}
 	if len(w.checks) > 0 {
-		lines = append(lines, checksText(s, w.checks, "  "))
+		lines = append(lines, checksText(s, w.checks, "  ", w.size.width))
 	}
 	lines = append(lines, "  "+s.warn.Render("… "+oneLine(w.doing)))
 	now := strings.Join(lines, "\n")

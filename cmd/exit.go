@@ -69,11 +69,23 @@ func explain(w io.Writer, err error) int {
 	}
 	code, hint := judge(err)
 	styles := newStyles(w)
-	fmt.Fprintf(w, "%s %s\n", styles.bad.Render("error:"), strings.TrimSpace(err.Error()))
+	fmt.Fprintln(w, errorText(styles, strings.TrimSpace(err.Error()), screenOf(w).width))
 	if hint != "" {
-		fmt.Fprintf(w, "%s %s\n", styles.faint.Render("next: "), hint)
+		fmt.Fprintln(w, styles.next(hint))
 	}
 	return code
+}
+
+// errorText breaks long lines between words; lines of their own stay as they are. What
+// is to be typed is never broken: it is in the hint.
+func errorText(s *styles, text string, width int) string {
+	const prefix = "error: "
+	first, more, _ := strings.Cut(text, "\n")
+	out := hanging(s.bad.Render(strings.TrimSpace(prefix))+" ", first, width, s.renderer.NewStyle())
+	if more != "" {
+		out += "\n" + more
+	}
+	return out
 }
 
 // judge is the one table from errors to exit codes and hints.

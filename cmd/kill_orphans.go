@@ -10,6 +10,7 @@ import (
 	"strings"
 	"time"
 
+	"github.com/charmbracelet/x/ansi"
 	"github.com/spf13/cobra"
 
 	"github.com/snakepit-dev/snakepit/internal/orphans"
@@ -96,24 +97,38 @@ func (o *killOrphansOptions) printPlan(report orphans.Report) error {
 	if err := o.showPlan(o.env.Out, report.Processes); err != nil {
 		return err
 	}
-	_, err := fmt.Fprintf(o.env.Err, "would kill %s; do it: %s\n", count(len(report.Processes), "process", "processes"), o.command("--yes"))
+	_, err := fmt.Fprintf(o.env.Err, "would kill %s\n%s\n", count(len(report.Processes), "process", "processes"), newStyles(o.env.Err).next("do it: "+o.command("--yes")))
 	return err
 }
 
 // showPlan names each process and the evidence against it.
 func (o *killOrphansOptions) showPlan(w io.Writer, plan []orphans.Finding) error {
-	v := view{styles: newStyles(w), now: o.env.Now()}
+	width := screenOf(w).width
+	v := view{styles: newStyles(w), now: o.env.Now(), wide: width == 0} // nothing is left out of what nobody has to look at
 	for _, f := range plan {
 		cells := v.orphanCells(f)
 		line := fmt.Sprintf("PID %s  run %s  %s  up %s", cells["PID"], cells["RUN"], cells["VERDICT"], cells["AGE"])
 		if len(f.Ports) > 0 {
 			line += "  port " + cells["PORTS"]
 		}
-		if _, err := fmt.Fprintf(w, "%s  %s\n    %s\n", line, cells["COMMAND"], v.styles.faint.Render(cells["EVIDENCE"])); err != nil {
+		line += "  " + cells["COMMAND"]
+		if width > 0 {
+			line = ansi.Truncate(line, width, "…")
+		}
+		if _, err := fmt.Fprintf(w, "%s\n%s\n", line, hanging("    ", o.atHome(cells["EVIDENCE"], width), width, v.styles.faint)); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// atHome shortens paths for who looks at them.
+func (o *killOrphansOptions) atHome(text string, width int) string {
+	home := o.env.Getenv("HOME")
+	if width == 0 || !strings.HasPrefix(home, "/") || home == "/" {
+		return text
+	}
+	return strings.ReplaceAll(text, `"`+home+"/", `"~/`)
 }
 
 // command is this command line again, with one more flag.

@@ -4,7 +4,6 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"time"
 
 	"golang.org/x/term"
 
@@ -51,7 +50,7 @@ func (o *killOrphansOptions) printResult(report orphans.Report, result orphans.R
 	}
 	s := newStyles(o.env.Err)
 	for _, k := range result.Killed {
-		line := fmt.Sprintf("%s  PID %d of run %s  after %s  in %s", s.state("gone"), k.PID, k.RunID, k.Signal, k.Took.Round(time.Millisecond))
+		line := fmt.Sprintf("%s  PID %d of run %s  after %s  in %s", s.state("gone"), k.PID, k.RunID, k.Signal, tookText(k.Took))
 		if k.Signal == "KILL" {
 			line = s.warn.Render(line)
 		}

@@ -89,7 +89,7 @@ func (o *listOptions) runOnce(ctx context.Context) error {
 		return err
 	}
 	for _, warning := range warnings {
-		fmt.Fprintln(o.env.Err, warning)
+		fmt.Fprintln(o.env.Err, newStyles(o.env.Err).warning(warning))
 	}
 	for _, run := range runs {
 		run.measure(run.askedAt)
@@ -103,7 +103,7 @@ func (o *listOptions) runOnce(ctx context.Context) error {
 	}
 	text, warnings := o.draw(ctx, runs, screenOf(o.env.Out).width)
 	for _, warning := range warnings {
-		fmt.Fprintln(o.env.Err, warning)
+		fmt.Fprintln(o.env.Err, newStyles(o.env.Err).warning(warning))
 	}
 	_, err = fmt.Fprintln(o.env.Out, text)
 	return err
@@ -119,7 +119,7 @@ func (o *listOptions) draw(ctx context.Context, runs []*runStatus, width int) (s
 	}
 	processes, err := takeSnapshot(ctx)
 	if err != nil {
-		return v.trees(runs, processes), []string{"warning: some processes are missing: " + err.Error()}
+		return v.trees(runs, processes), []string{"some processes are missing: " + err.Error()}
 	}
 	return v.trees(runs, processes), nil
 }
@@ -133,7 +133,7 @@ func (o *listOptions) look(ctx context.Context) ([]*runStatus, []string, error) 
 	}
 	var warnings []string
 	for _, problem := range problems {
-		warnings = append(warnings, "warning: "+problem.String())
+		warnings = append(warnings, problem.String())
 	}
 	found = slices.DeleteFunc(found, func(f rundir.Found) bool { return !f.Alive })
 	if o.runID != "" {

@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"github.com/charmbracelet/x/ansi"
 )
 
 // view is how runs are drawn for people; it is all that drawing depends on.
@@ -29,38 +31,49 @@ func (v view) tables(runs []*runStatus) string {
 	return strings.Join(blocks, "\n\n")
 }
 
-// header is the line that says how a run is, and below it why it is not well.
+// header is the line that says how a run is, and below it why it is not well. Where it
+// has no room, the pools go, then the supervisor.
 func (v view) header(run *runStatus) string {
+	line := v.headline(run, true, true)
+	for _, with := range [][2]bool{{true, false}, {false, false}} {
+		if v.width > 0 && !v.wide && ansi.StringWidth(line) > v.width {
+			line = v.headline(run, with[0], with[1])
+		}
+	}
+	if run.Message != "" {
+		line += "\n" + hanging("  ", oneLine(run.Message), v.width, v.styles.warn)
+	}
+	return line
+}
+
+func (v view) headline(run *runStatus, supervisor, pools bool) string {
 	parts := []string{v.styles.title.Render(run.RunID), v.styles.state(run.State)}
-	if run.Supervisor.PID > 0 {
+	if run.Supervisor.PID > 0 && supervisor {
 		parts = append(parts, fmt.Sprintf("supervisor %d", run.Supervisor.PID))
 	}
 	if !run.Supervisor.StartedAt.IsZero() && run.State != stateEnded {
 		parts = append(parts, "up "+humanDuration(v.now.Sub(run.Supervisor.StartedAt)))
 	}
 	if len(run.Pools) > 0 {
-		parts = append(parts, v.ready(run.Pools))
+		parts = append(parts, v.ready(run.Pools, pools))
 	}
-	line := strings.Join(parts, "  ")
-	if run.Message != "" {
-		line += "\n" + v.styles.warn.Render("  "+oneLine(run.Message))
-	}
-	return line
+	return strings.Join(parts, "  ")
 }
 
-func (v view) ready(pools []*poolStatus) string {
+// ready is how many workers are, of all pools and, if asked for, of each.
+func (v view) ready(pools []*poolStatus, each bool) string {
 	var ready, desired int
-	var each []string
+	var parts []string
 	for _, p := range pools {
 		ready, desired = ready+p.Ready, desired+p.Desired
-		each = append(each, fmt.Sprintf("%s %d/%d", p.Name, p.Ready, p.Desired))
+		parts = append(parts, fmt.Sprintf("%s %d/%d", p.Name, p.Ready, p.Desired))
 	}
 	text := fmt.Sprintf("%d/%d ready", ready, desired)
 	if ready < desired {
 		text = v.styles.warn.Render(text)
 	}
-	if len(pools) > 1 {
-		text += " (" + strings.Join(each, ", ") + ")"
+	if len(pools) > 1 && each {
+		text += " (" + strings.Join(parts, ", ") + ")"
 	}
 	return text
 }

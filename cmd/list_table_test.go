@@ -9,6 +9,9 @@ import (
 
 	"github.com/charmbracelet/x/ansi"
 	"github.com/google/go-cmp/cmp"
+
+	"github.com/snakepit-dev/snakepit/internal/orphans"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 var noon = time.Date(2026, 3, 4, 12, 0, 0, 0, time.UTC)
@@ -72,17 +75,57 @@ func TestListTable(t *testing.T) {
 	checkGolden(t, "list_wide.txt", v.tables(sampleRuns()))
 }
 
-func TestTableFitsTheTerminal(t *testing.T) {
-	for _, width := range []int{48, 60, 80, 100, 120, 200} {
+// TestTablesFitTheTerminal: none is wider than the terminal, whatever it has to say.
+func TestTablesFitTheTerminal(t *testing.T) {
+	wide := sampleRuns()[0]
+	wide.Pools[0].Workers[0].Message = "日本語のメッセージは幅が二倍です。表からはみ出してはいけません"
+	for _, width := range []int{60, 80, 100, 120, 200} {
 		v := plainView()
 		v.width = width
-		for _, run := range sampleRuns()[:2] {
-			for line := range strings.Lines(v.styles.table(v.columns(run))) {
+		chaosReport := sampleChaos()
+		for name, text := range map[string]string{
+			"list":         v.styles.table(v.columns(sampleRuns()[0])),
+			"list, CJK":    v.styles.table(v.columns(wide)),
+			"list of one":  v.styles.table(v.columns(sampleRuns()[1])),
+			"tree":         v.trees(sampleRuns()[:1], &processes{}),
+			"orphans":      v.styles.table(v.orphanColumns(wideOrphans())),
+			"restart":      v.styles.restarts(sampleRestarts(), width),
+			"chaos":        chaosTable(v.styles, chaosReport, "", width),
+			"chaos result": resultText(v.styles, chaosReport.Results[0], width),
+			"error":        errorText(v.styles, strings.Repeat("cannot do it: too long ", 20), width),
+		} {
+			for line := range strings.Lines(text) {
 				if got := ansi.StringWidth(strings.TrimSuffix(line, "\n")); got > width {
-					t.Errorf("width %d: a line takes %d: %q", width, got, line)
+					t.Errorf("%s, width %d: a line takes %d: %q", name, width, got, line)
 				}
 			}
 		}
+	}
+}
+
+// wideOrphans are processes whose commands are long, and not in ASCII.
+func wideOrphans() []orphans.Finding {
+	var found []orphans.Finding
+	for _, args := range [][]string{{"/usr/bin/python", "/tmp/日本語/grpc_server.py", "--adapter", "長い名前:クラス", "--snakepit-run-id", "demo"}, {"sleep", strings.Repeat("9", 200)}} {
+		found = append(found, orphans.Finding{
+			Process: procscan.Process{ID: procscan.ID{PID: 4_194_304}, Args: args}, RunID: "an-id-of-some-length", Verdict: procscan.Orphan,
+			StartedAt: noon.Add(-100 * time.Hour), RSSBytes: 123_456_789, Ports: []int{40000, 50001, 60002},
+		})
+	}
+	return found
+}
+
+// TestEmptyColumnsGoFirst: what says nothing gives way to what does.
+func TestEmptyColumnsGoFirst(t *testing.T) {
+	run := sampleRuns()[0]
+	for _, w := range allWorkers(run) {
+		w.LastExit, w.Message = "", ""
+	}
+	v := plainView()
+	v.width = 80
+	text := v.styles.table(v.columns(run))
+	if !strings.Contains(text, "CPU") || strings.Contains(text, "MESSAGE") {
+		t.Errorf("got:\n%s", text)
 	}
 }
 
@@ -154,4 +197,15 @@ func FuzzHarmless(f *testing.F) {
 			t.Errorf("harmless(%q) with colours = %q", text, coloured)
 		}
 	})
+}
+
+func TestTookText(t *testing.T) {
+	for d, want := range map[time.Duration]string{
+		0: "0.0 ms", 5230 * time.Microsecond: "5.2 ms", 9949 * time.Microsecond: "9.9 ms", 9950 * time.Microsecond: "10 ms",
+		218300 * time.Microsecond: "218 ms", 999400 * time.Microsecond: "999 ms", 999600 * time.Microsecond: "1.00 s", 75 * time.Second: "75.00 s",
+	} {
+		if got := tookText(d); got != want {
+			t.Errorf("tookText(%v) = %q, want %q", d, got, want)
+		}
+	}
 }

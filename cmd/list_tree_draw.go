@@ -28,7 +28,7 @@ func (v view) trees(runs []*runStatus, all *processes) string {
 // rows of a node and all below it; branch leads to the node itself, trunk to
 // the lines below it.
 func (v view) rows(n *node, branch, trunk string) [][]string {
-	row := []string{v.styles.faint.Render(branch) + n.name, "", number(n.pid), "-", v.command(n)}
+	row := []string{v.styles.faint.Render(branch) + n.name, "", number(n.pid), "-", v.command(n.args)}
 	if n.state != "" {
 		row[1] = v.styles.state(n.state)
 	}
@@ -46,9 +46,10 @@ func (v view) rows(n *node, branch, trunk string) [][]string {
 	return rows
 }
 
-func (v view) command(n *node) string {
+// command is short, unless there is to be everything.
+func (v view) command(args []string) string {
 	if v.wide {
-		return oneLine(strings.Join(n.args, " "))
+		return oneLine(strings.Join(args, " "))
 	}
-	return shortCommand(n.args)
+	return shortCommand(args)
 }

@@ -71,7 +71,7 @@ func (o *listOptions) runWatch(ctx context.Context) error {
 func (o *listOptions) warnOnce(warned, warnings []string) []string {
 	for _, warning := range warnings {
 		if !slices.Contains(warned, warning) {
-			fmt.Fprintln(o.env.Err, warning)
+			fmt.Fprintln(o.env.Err, newStyles(o.env.Err).warning(warning))
 			warned = append(warned, warning)
 		}
 	}
@@ -90,7 +90,10 @@ func (o *listOptions) show(ctx context.Context, runs []*runStatus, warnings []st
 	if len(runs) == 0 {
 		text = nothingAlive
 	}
-	return showLook(o.env, o.interval, strings.Join(slices.Concat([]string{text}, warnings, more), "\n"), first)
+	for _, warning := range slices.Concat(warnings, more) {
+		text += "\n" + newStyles(o.env.Out).warning(warning)
+	}
+	return showLook(o.env, o.interval, text, first)
 }
 
 // frame draws text from the top of the screen, over what was there: a line is

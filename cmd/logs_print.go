@@ -2,11 +2,9 @@ package cmd
 
 import (
 	"bufio"
-	"hash/fnv"
 	"io"
 	"strings"
 
-	"github.com/charmbracelet/lipgloss"
 	"github.com/muesli/termenv"
 )
 
@@ -34,7 +32,7 @@ func (p *logPrinter) print(lines []logLine) error {
 	for _, line := range lines {
 		p.width = max(p.width, len(line.worker))
 		prefix := line.worker + strings.Repeat(" ", p.width-len(line.worker)) + " |"
-		p.out.WriteString(p.colour(line.worker).Render(prefix) + " ")
+		p.out.WriteString(p.styles.of(line.worker).Render(prefix) + " ")
 		if p.timestamps && !line.Time.IsZero() {
 			p.out.WriteString(p.styles.faint.Render(line.Time.UTC().Format("2006-01-02T15:04:05.000Z")) + " ")
 		}
@@ -50,14 +48,4 @@ func (p *logPrinter) text(text string) string {
 		return text
 	}
 	return harmless(text, p.styles.renderer.ColorProfile() != termenv.Ascii)
-}
-
-// colour is the same for a worker every time; neighbours differ.
-func (p *logPrinter) colour(worker string) lipgloss.Style {
-	palette := []string{"6", "3", "2", "5", "4", "14", "13", "11"}
-	pool, number := splitWorker(worker)
-	hash := fnv.New32a()
-	hash.Write([]byte(pool))
-	at := (int(hash.Sum32()%uint32(len(palette))) + number) % len(palette)
-	return p.styles.renderer.NewStyle().Foreground(lipgloss.Color(palette[max(at, 0)]))
 }

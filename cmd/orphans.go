@@ -106,7 +106,7 @@ func (o *orphansOptions) run(ctx context.Context) error {
 
 func warnAbout(env *Env, problems []string) {
 	for _, problem := range problems {
-		fmt.Fprintln(env.Err, "warning: "+harmless(problem, false))
+		fmt.Fprintln(env.Err, newStyles(env.Err).warning(problem))
 	}
 }
 
@@ -119,7 +119,7 @@ func (o *orphansOptions) print(report orphans.Report) error {
 			return err
 		}
 	}
-	fmt.Fprintln(o.env.Err, lastLine(report))
+	fmt.Fprintln(o.env.Err, newStyles(o.env.Err).lastLine(report))
 	return nil
 }
 
@@ -143,14 +143,14 @@ func (o *orphansOptions) runWatch(ctx context.Context) error {
 			lines = append(lines, o.draw(report, screenOf(o.env.Out).width), "")
 		}
 		for _, problem := range report.Problems {
-			lines = append(lines, "warning: "+harmless(problem, false))
+			lines = append(lines, newStyles(o.env.Out).warning(problem))
 		}
-		return showLook(o.env, o.interval, strings.Join(append(lines, lastLine(report)), "\n"), first)
+		return showLook(o.env, o.interval, strings.Join(append(lines, newStyles(o.env.Out).lastLine(report)), "\n"), first)
 	})
 }
 
 // lastLine says what to type, or what was not found.
-func lastLine(report orphans.Report) string {
+func (s *styles) lastLine(report orphans.Report) string {
 	found, strays := report.ToKill(false), report.ToKill(true)
 	var runs []string
 	for _, f := range strays {
@@ -163,9 +163,9 @@ func lastLine(report orphans.Report) string {
 	}
 	switch {
 	case len(found) > 0:
-		return "kill them: " + command
+		return s.next("kill them: " + command)
 	case len(strays) > 0:
-		return "no orphans; kill the strays: " + command + " --strays"
+		return "no orphans\n" + s.next("kill the strays: "+command+" --strays")
 	}
 	return noOrphans(report)
 }

@@ -6,7 +6,6 @@ import (
 	"time"
 
 	"github.com/snakepit-dev/snakepit/internal/orphans"
-	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 // orphansDocument is what orphans -o json prints (schema_version 1).
@@ -81,7 +80,7 @@ func (v view) orphanCells(f orphans.Finding) map[string]string {
 	cells := map[string]string{
 		"PID": strconv.Itoa(f.Process.PID), "PPID": strconv.Itoa(f.Process.PPID), "USER": orphans.UserName(f.Process.UID),
 		"RUN": oneLine(f.RunID), "VERDICT": v.verdict(f), "AGE": "-", "PORTS": "-", "MEMORY": "-",
-		"COMMAND": oneLine(strings.Join(f.Process.Args, " ")), "EVIDENCE": oneLine(strings.Join(f.Evidence, "; ")),
+		"COMMAND": v.command(f.Process.Args), "EVIDENCE": oneLine(strings.Join(f.Evidence, "; ")),
 	}
 	if !f.StartedAt.IsZero() {
 		cells["AGE"] = humanDuration(v.now.Sub(f.StartedAt))
@@ -95,17 +94,10 @@ func (v view) orphanCells(f orphans.Finding) map[string]string {
 	return cells
 }
 
-// verdict draws a verdict with a sign, as states are drawn.
+// verdict is that on a process, which may be dead itself.
 func (v view) verdict(f orphans.Finding) string {
-	switch {
-	case f.Process.State.IsDead():
+	if f.Process.State.IsDead() {
 		return v.styles.faint.Render("○ " + string(f.Verdict))
-	case f.Verdict == procscan.Orphan:
-		return v.styles.bad.Render("✗ " + string(f.Verdict))
-	case f.Verdict == procscan.Stray:
-		return v.styles.warn.Render("◐ " + string(f.Verdict))
-	case f.Verdict == procscan.Managed:
-		return v.styles.good.Render("● " + string(f.Verdict))
 	}
-	return v.styles.faint.Render("◌ " + string(f.Verdict))
+	return v.styles.state(string(f.Verdict))
 }

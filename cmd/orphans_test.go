@@ -185,7 +185,7 @@ func TestOrphansWatch(t *testing.T) {
 			t.Errorf("no %q in %q", part, row)
 		}
 	}
-	if got, want := next()+next(), "kill them: snakepit kill-orphans --run-id "+run; got != want {
+	if got, want := next()+next(), "next:  kill them: snakepit kill-orphans --run-id "+run; got != want {
 		t.Errorf("below it: %q, want %q", got, want)
 	}
 	interrupt()

@@ -125,10 +125,10 @@ func (p *progress) ready(detached bool) {
 	took := p.env.Now().Sub(p.began)
 	p.print(fmt.Sprintf("%s  run %s: %d/%d ready in %.2f s", p.styles.state("running"), p.styles.title.Render(p.runID), p.total, p.total, took.Seconds()))
 	if detached {
-		p.print(fmt.Sprintf("%s %s · snakepit stop --run-id %s", p.styles.faint.Render("next: "), p.next, p.runID))
+		p.print(p.styles.next(fmt.Sprintf("%s · snakepit stop --run-id %s", p.next, p.runID)))
 		return
 	}
-	p.print(fmt.Sprintf("%s Ctrl-C stops it; in another terminal: %s", p.styles.faint.Render("next: "), p.next))
+	p.print(p.styles.next("Ctrl-C stops it; in another terminal: " + p.next))
 }
 
 // metrics says where they are: the record knows which port it has become.
@@ -150,7 +150,7 @@ func (p *progress) stopped(r pool.StopResult) {
 func (p *progress) warn(text string) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	p.print(p.styles.warn.Render("warning: " + text))
+	p.print(p.styles.warning(text))
 }
 
 // end leaves the terminal at the start of a line.

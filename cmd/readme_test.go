@@ -120,7 +120,7 @@ func stepsOf(lines []string) []step {
 var (
 	anyNumber = regexp.MustCompile(`\d+(\.\d+)?`)
 	anySpace  = regexp.MustCompile(`\s+`)
-	anyTime   = regexp.MustCompile(`\bN(ms|µs|s)\b`)
+	anyTime   = regexp.MustCompile(`\bN ?(ms|µs|s)\b`)
 )
 
 // comparable forgets what differs from run to run: numbers, the columns that

@@ -77,11 +77,15 @@ func restartedLine(s *styles, r pool.Restarted) string {
 	if errors.Is(r.Err, pool.ErrNotTried) {
 		return line
 	}
-	return fmt.Sprintf("%s  PID %s → %s  port %s  in %.1f ms", line, number(r.OldPID), number(r.NewPID), number(r.Port), millis(r.Total))
+	return fmt.Sprintf("%s  PID %s → %s  port %s  in %s", line, number(r.OldPID), number(r.NewPID), number(r.Port), tookText(r.Total))
 }
 
 // restarts is the table of all that have ended, in that order.
 func (s *styles) restarts(ended []pool.Restarted, width int) string {
+	return s.table(fit(restartColumns(s, ended), width, "OLD PID", "PORT", "RELEASE MS", "STOP MS", "START MS"))
+}
+
+func restartColumns(s *styles, ended []pool.Restarted) []column {
 	columns := []column{{head: "WORKER"}, {head: "RESULT"}}
 	for _, head := range []string{"OLD PID", "NEW PID", "PORT", "STOP MS", "RELEASE MS", "START MS", "TOTAL MS"} {
 		columns = append(columns, column{head: head, right: true})
@@ -95,7 +99,7 @@ func (s *styles) restarts(ended []pool.Restarted, width int) string {
 			columns[i].cells = append(columns[i].cells, cells[i])
 		}
 	}
-	return s.table(fit(columns, width, "OLD PID", "PORT", "RELEASE MS", "STOP MS", "START MS"))
+	return columns
 }
 
 // phase is a time in milliseconds; a dash stands for one that a failed restart

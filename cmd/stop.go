@@ -91,7 +91,7 @@ func stoppedLine(s *styles, worker string, pid int, exit, signal string, took ti
 	if signal != "" {
 		after = " after " + signal
 	}
-	line := fmt.Sprintf("%s  %s  PID %d  %s%s  in %s", s.state("stopped"), worker, pid, exit, after, took.Round(time.Millisecond))
+	line := fmt.Sprintf("%s  %s  PID %d  %s%s  in %s", s.state("stopped"), worker, pid, exit, after, tookText(took))
 	if signal == "KILL" {
 		return s.warn.Render(line)
 	}

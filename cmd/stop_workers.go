@@ -29,7 +29,7 @@ func (o *stopOptions) stopWorkers(ctx context.Context, client *control.Client, f
 	}
 	s := show.styles
 	fmt.Fprintf(o.env.Err, "%s  %s of run %s\n", s.state("stopped"), count(len(show.ended), "worker", "workers"), s.title.Render(found.RunID))
-	fmt.Fprintf(o.env.Err, "%s start again: snakepit restart %s --run-id %s\n", s.faint.Render("next: "), strings.Join(show.ended, " "), found.RunID)
+	fmt.Fprintln(o.env.Err, s.next(fmt.Sprintf("start again: snakepit restart %s --run-id %s", strings.Join(show.ended, " "), found.RunID)))
 	return nil
 }
 

@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"cmp"
+	"slices"
 	"strings"
 
 	"github.com/charmbracelet/lipgloss"
@@ -51,11 +52,16 @@ func (s *styles) table(columns []column) string {
 	return trimLines(drawn)
 }
 
-// fit makes columns fit a width: first the last one is cut, down to a rest that
-// is worth showing, then those named go, in the order given.
+// fit makes columns fit a width: first those go that say nothing, then the last one is
+// cut, down to a rest that is worth showing, then those named go, in the order given.
 func fit(columns []column, width int, expendable ...string) []column {
 	if width <= 0 {
 		return columns
+	}
+	for _, head := range append([]string{columns[len(columns)-1].head}, expendable...) {
+		if widthOf(columns) > width {
+			columns = slices.DeleteFunc(slices.Clone(columns), func(c column) bool { return c.head == head && c.isEmpty() })
+		}
 	}
 	for {
 		room := width - widthOf(columns)
@@ -87,6 +93,11 @@ func widthOf(columns []column) int {
 		sum += c.width()
 	}
 	return sum
+}
+
+// isEmpty says that there is nothing in any row.
+func (c column) isEmpty() bool {
+	return len(c.cells) > 0 && !slices.ContainsFunc(c.cells, func(cell string) bool { return cell != "-" })
 }
 
 func (c column) title() string { return cmp.Or(c.shown, c.head) }
@@ -124,4 +135,38 @@ func oneLine(text string) string {
 		return "-"
 	}
 	return text
+}
+
+// hanging draws text behind a prefix, and its further lines below its first one; a
+// width of 0 cuts nothing. What is drawn is drawn line by line: together they would be
+// padded to one width.
+func hanging(prefix, text string, width int, look lipgloss.Style) string {
+	indent := ansi.StringWidth(prefix)
+	lines := []string{text}
+	if width > 0 {
+		lines = wrapWords(text, max(leastOfLast, width-indent))
+	}
+	for i, line := range lines {
+		lines[i] = look.Render(line)
+	}
+	return prefix + strings.Join(lines, "\n"+strings.Repeat(" ", indent))
+}
+
+// wrapWords breaks between words, and words only where they are too long for a line.
+func wrapWords(text string, width int) (lines []string) {
+	line := ""
+	for _, word := range strings.Split(text, " ") {
+		if line != "" && ansi.StringWidth(line)+1+ansi.StringWidth(word) > width {
+			lines, line = append(lines, line), ""
+		}
+		if line != "" {
+			line += " "
+		}
+		line += word
+		for ansi.StringWidth(line) > max(1, width) {
+			lines = append(lines, ansi.Truncate(line, width, ""))
+			line = ansi.TruncateLeft(line, width, "")
+		}
+	}
+	return append(lines, line)
 }

@@ -43,8 +43,10 @@ func (m *topModel) browse(key tea.KeyPressMsg) tea.Cmd {
 		m.mode = topFilter
 	case "s":
 		m.sort.by = (m.sort.by + 1) % len(topOrders())
+		m.keepChosen()
 	case "S":
 		m.sort.upside = !m.sort.upside
+		m.keepChosen()
 	case "c":
 		m.graph = (m.graph + 1) % topGraphs
 	case "r":

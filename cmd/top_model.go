@@ -24,6 +24,7 @@ type topModel struct {
 	runs     []*topRun
 
 	chosen  topKey
+	picked  bool // by a person
 	sort    topSort
 	filter  string
 	graph   topGraph
@@ -144,6 +145,7 @@ func (m *topModel) openPane(what topPaneKind) tea.Cmd {
 		return nil
 	}
 	ctx, cancel := context.WithCancel(context.Background())
+	m.picked = true // by looking at it closely
 	m.panes++
 	m.pane = &topPane{topPaneOf: topPaneOf{what: what, found: row.run.found, worker: row.worker.ID}, number: m.panes, cancel: cancel}
 	of, number := m.pane.topPaneOf, m.panes

@@ -109,9 +109,10 @@ func chosenAt(rows []topRow, key topKey) int {
 	return slices.IndexFunc(rows, func(r topRow) bool { return r.key() == key })
 }
 
-// keepChosen chooses the first row when the chosen one is not there any more.
+// keepChosen chooses the first row when nobody has chosen another, or that is not
+// there any more.
 func (m *topModel) keepChosen() {
-	if rows := m.rows(); chosenAt(rows, m.chosen) < 0 && len(rows) > 0 {
+	if rows := m.rows(); len(rows) > 0 && (!m.picked || chosenAt(rows, m.chosen) < 0) {
 		m.chosen = rows[0].key()
 	}
 }
@@ -122,6 +123,7 @@ func (m *topModel) move(by int) {
 	if len(rows) == 0 {
 		return
 	}
+	m.picked = true
 	at := min(max(chosenAt(rows, m.chosen)+by, 0), len(rows)-1)
 	m.chosen = rows[at].key()
 }

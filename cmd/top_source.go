@@ -57,7 +57,7 @@ func (s *livingRuns) find() topFound {
 	found, problems, err := rundir.List(stateRoot())
 	f := topFound{at: s.env.Now(), err: err}
 	for _, problem := range problems {
-		f.warnings = append(f.warnings, "warning: "+problem.String())
+		f.warnings = append(f.warnings, problem.String())
 	}
 	for _, run := range found {
 		if s.runID == "" || run.RunID == s.runID {

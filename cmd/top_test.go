@@ -25,7 +25,7 @@ type deafSource struct {
 	news     chan topNews
 }
 
-func (s *deafSource) find() topFound { return topFound{} }
+func (s *deafSource) find() topFound                   { return topFound{} }
 func (s *deafSource) ask(f rundir.Found) (a topAnswer) { s.asked = append(s.asked, f.RunID); return a }
 
 func (s *deafSource) act(o topOrder) topDone {
@@ -139,7 +139,7 @@ func TestTopViews(t *testing.T) {
 	m.press("?")
 	checkGolden(t, "top_help_60x15.txt", m.at(60, 15))
 	m.press(" ")
-	m.press("ss")
+	m.press("jkss")
 	m.press("c")
 	m.press("l")
 	m.tell(topNews{pane: 1, from: m.source.news, lines: []logLine{
@@ -152,7 +152,7 @@ func TestTopViews(t *testing.T) {
 // TestTopFits: whatever the size, nothing is wider or longer than the screen.
 func TestTopFits(t *testing.T) {
 	m := looked(t)
-	m.warnings = []string{"warning: something is odd"}
+	m.warnings = []string{"something is odd"}
 	for _, keys := range []string{"", "l", "r", "nX", "n/", "demo", "?"} {
 		m.press(keys)
 		for width := 1; width < 130; width += 3 {
@@ -196,6 +196,20 @@ func TestTopSorts(t *testing.T) {
 		if got := strings.Join(m.names(), " "); got != step.want || topOrders()[m.sort.by].head != step.head {
 			t.Errorf("%q: by %s: %s, want %s", step.keys, topOrders()[m.sort.by].head, got, step.want)
 		}
+	}
+}
+
+// TestTopChoosesTheFirst whoever has answered first, until somebody chooses.
+func TestTopChoosesTheFirst(t *testing.T) {
+	m := newTopTable(t)
+	m.tell(topFound{at: noon, found: []rundir.Found{foundRun("demo", true), foundRun("fresh", true)}})
+	m.tell(topAnswer{"fresh", sampleRuns()[1]}, topAnswer{"demo", sampleRuns()[0]})
+	if m.chosen.worker != "api-0" {
+		t.Errorf("chosen is %v, not the first row", m.chosen)
+	}
+	m.press("jS")
+	if m.chosen.worker != "api-1" {
+		t.Errorf("chosen is %v, not the one that was chosen", m.chosen)
 	}
 }
 

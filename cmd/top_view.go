@@ -81,7 +81,7 @@ func (m *topModel) runLines() []string {
 		lines = append(lines, m.runLine(run))
 	}
 	for _, warning := range m.warnings {
-		lines = append(lines, m.styles.warn.Render(oneLine(warning)))
+		lines = append(lines, m.styles.warning(oneLine(warning)))
 	}
 	if len(lines) > room {
 		more := fmt.Sprintf("… %d more", len(lines)-room+1)
@@ -120,7 +120,7 @@ func (m *topModel) runLine(r *topRun) string {
 	case message != "":
 		parts = append(parts, m.styles.warn.Render(oneLine(message)))
 	case len(r.status.Pools) > 0:
-		parts = append(parts, fmt.Sprintf("supervisor %d", r.status.Supervisor.PID), v.ready(r.status.Pools))
+		parts = append(parts, fmt.Sprintf("supervisor %d", r.status.Supervisor.PID), v.ready(r.status.Pools, true))
 	}
 	return strings.Join(parts, "  ")
 }
@@ -271,10 +271,7 @@ func (m *topModel) saidLines() []string {
 	var lines []string
 	for line := range strings.Lines(m.said.text) {
 		line = strings.TrimSuffix(line, "\n")
-		if m.said.failed {
-			line = m.styles.bad.Render(line)
-		}
-		lines = append(lines, strings.Split(ansi.Wrap(line, max(8, m.size.width), ""), "\n")...)
+		lines = append(lines, wrapWords(line, m.size.width)...)
 	}
 	return upTo(max(1, m.size.height/3), lines)
 }

@@ -20,6 +20,17 @@ func humanBytes(bytes uint64) string {
 	return fmt.Sprintf("%.1f TB", size/1000)
 }
 
+// tookText is a time that was measured: 5.2 ms, 218 ms, 1.25 s.
+func tookText(d time.Duration) string {
+	switch ms := millis(d); {
+	case ms < 9.95: // from there on it would be shown as 10.0
+		return fmt.Sprintf("%.1f ms", ms)
+	case ms < 999.5:
+		return fmt.Sprintf("%.0f ms", ms)
+	}
+	return fmt.Sprintf("%.2f s", d.Seconds())
+}
+
 // humanDuration shows the two largest units: 42s, 3m12s, 2h05m, 3d4h.
 func humanDuration(d time.Duration) string {
 	switch d = max(d, 0); {

@@ -68,9 +68,9 @@ func TestEndings(t *testing.T) {
 	if code, hint := judge(err); code != exitFailed || !strings.Contains(hint, "ps -o") || !strings.Contains(err.Error(), "workers of run demo stopped, but not cleanly") {
 		t.Errorf("got %v with code %d and %q", err, code, hint)
 	}
-	want := `○ stopped  api-0  PID 7  exit 0 after TERM  in 5ms
+	want := `○ stopped  api-0  PID 7  exit 0 after TERM  in 5.0 ms
 ○ stopped  api-1  had no process
-○ stopped  api-2  PID 8  not ended after KILL  in 5s
+○ stopped  api-2  PID 8  not ended after KILL  in 5.00 s
 ✗ survivor: PID 8: api-2
 ✗ port 40001 is held
 ✗ api-2: PID 8 is still there

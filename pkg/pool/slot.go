@@ -91,11 +91,12 @@ func (w *worker) publish() {
 	status := Status{
 		Worker: w.id, Pool: w.opts.Name, State: w.state, Host: w.opts.Host, Port: w.port,
 		Incarnation: w.incarnation, Restarts: w.restarts, LastExit: w.lastExit, Message: w.message,
-		Failure: w.failure, Health: w.health,
+		Failure: w.failure,
 	}
 	if w.lives() {
 		status.Process = w.process.ID()
 		status.StartedAt = w.startedAt
+		status.Health = w.health
 	}
 	w.status.Store(&status)
 }

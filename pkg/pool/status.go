@@ -19,7 +19,7 @@ type Status struct {
 	LastExit     string // of the process before, or of the one that ended last
 	Message      string // what a person should know; empty when all is well
 	Failure      *Failure
-	Health       Health // of the process; zero before it has answered
+	Health       Health // zero before the process has answered, and without one
 	Calls        Calls
 }
 
