@@ -68,18 +68,18 @@ func (p *progress) event(e pool.Event) {
 	case e.To == pool.Ready && before != pool.Ready:
 		p.line(fmt.Sprintf("%d/%d ready", p.count(pool.Ready), p.total), fmt.Sprintf("%s, PID %d, port %d", e.Worker, e.PID, e.Port))
 	case e.To == pool.Failed, e.To == pool.Blocked:
-		p.print(p.styles.bad.Render(fmt.Sprintf("%s %s: %s", e.Worker, e.To, e.Reason)))
+		p.print(p.styles.bad.Render(fmt.Sprintf("✗ %s %s: %s", e.Worker, e.To, e.Reason)))
 	}
 }
 
 func (p *progress) news(e pool.Event) {
 	switch {
 	case e.From == pool.Ready && e.To == pool.Releasing:
-		p.print(p.styles.warn.Render(fmt.Sprintf("%s ended unasked: %s", e.Worker, e.Reason)))
+		p.print(p.styles.warn.Render(fmt.Sprintf("◐ %s ended unasked: %s", e.Worker, e.Reason)))
 	case e.To == pool.Ready:
-		p.print(p.styles.good.Render(fmt.Sprintf("%s is back: PID %d, port %d", e.Worker, e.PID, e.Port)))
+		p.print(p.styles.good.Render(fmt.Sprintf("● %s is back: PID %d, port %d", e.Worker, e.PID, e.Port)))
 	case e.To == pool.Failed, e.To == pool.Blocked:
-		p.print(p.styles.bad.Render(fmt.Sprintf("%s %s: %s", e.Worker, e.To, e.Reason)))
+		p.print(p.styles.bad.Render(fmt.Sprintf("✗ %s %s: %s", e.Worker, e.To, e.Reason)))
 	}
 }
 

@@ -117,16 +117,16 @@ func printSummary(env *Env, run config.Config, summary *controlpb.StopSummary) e
 	case guard == nil && run.EmergencyCleanup == config.CleanupOff:
 		// the supervisor has looked, and nobody else was to
 	case guard == nil:
-		fmt.Fprintln(env.Err, styles.warn.Render("the guard did not answer; the supervisor's own look stands alone"))
+		fmt.Fprintln(env.Err, styles.warning("the guard did not answer; the supervisor's own look stands alone"))
 	case len(guard.Found) > 0 && run.EmergencyCleanup == config.CleanupReport:
-		fmt.Fprintln(env.Err, styles.warn.Render(fmt.Sprintf("the guard found %d orphaned processes and has left them alone, as it was told to: PID %v; this indicates a bug in the normal shutdown",
+		fmt.Fprintln(env.Err, styles.warning(fmt.Sprintf("the guard found %d orphaned processes and has left them alone, as it was told to: PID %v; this indicates a bug in the normal shutdown",
 			len(guard.Found), guard.Found)))
 	case len(guard.Found) > 0:
-		fmt.Fprintln(env.Err, styles.warn.Render(fmt.Sprintf("the guard found %d orphaned processes and killed %d: PID %v; this indicates a bug in the normal shutdown",
+		fmt.Fprintln(env.Err, styles.warning(fmt.Sprintf("the guard found %d orphaned processes and killed %d: PID %v; this indicates a bug in the normal shutdown",
 			len(guard.Found), len(guard.Killed), guard.Found)))
 	}
 	for _, note := range summary.Notes {
-		fmt.Fprintln(env.Err, styles.warn.Render(note))
+		fmt.Fprintln(env.Err, styles.warning(note))
 	}
 	left := problemsOf(summary)
 	for _, problem := range left {
