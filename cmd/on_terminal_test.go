@@ -60,7 +60,7 @@ func (s *sandbox) onTerminal(t *testing.T, width, height int, args ...string) *o
 		_ = p.cmd.Process.Kill() // it has usually ended
 		tty.Close()
 		keyboard.Close()
-		p.screen.Close()
+		_ = p.screen.InputPipe().(io.Closer).Close() // Close itself is no match for a Read
 		copying.Wait()
 	})
 	return p
@@ -141,7 +141,7 @@ func (p *onTerminal) leaves() {
 	select {
 	case err := <-p.ended:
 		if err != nil {
-			p.t.Errorf("it ended with: %v", err)
+			p.t.Errorf("it ended with: %v\n%s", err, p.text())
 		}
 	case <-time.After(60 * time.Second):
 		p.t.Fatal("it goes on")

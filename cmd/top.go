@@ -80,8 +80,10 @@ func (o *topOptions) run(ctx context.Context) error {
 	defer source.close()
 	model := newTopModel(source, newStyles(o.env.Out), o.interval, o.env.Now().Location())
 	screen := &topScreen{File: o.env.Out.(*os.File), leave: leave}
-	_, err := tea.NewProgram(model, tea.WithContext(ctx), tea.WithInput(o.env.In), tea.WithOutput(screen),
-		tea.WithoutSignalHandler(), tea.WithFPS(framesPerSecond)).Run()
+	program := tea.NewProgram(model, tea.WithInput(o.env.In), tea.WithOutput(screen), tea.WithoutSignalHandler(), tea.WithFPS(framesPerSecond))
+	leaving := context.AfterFunc(ctx, func() { leaveTop(program) })
+	defer leaving()
+	_, err := program.Run()
 	switch {
 	case errors.Is(err, tea.ErrProgramPanic):
 		return err
@@ -91,6 +93,15 @@ func (o *topOptions) run(ctx context.Context) error {
 		return fmt.Errorf("cannot show top: %w", err)
 	}
 	return nil
+}
+
+// leaveTop has the program end as if q was pressed; one that cannot, because its
+// terminal takes nothing any more, is cut off.
+func leaveTop(program *tea.Program) {
+	late := time.AfterFunc(2*time.Second, program.Kill)
+	defer late.Stop()
+	program.Quit()
+	program.Wait()
 }
 
 // topScreen ends top when nobody sees it any more: the library goes on over errors.
