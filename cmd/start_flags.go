@@ -39,12 +39,17 @@ func addRunSettings(flags *pflag.FlagSet) {
 func addPoolSettings(flags *pflag.FlagSet) {
 	setting := settingsOf(flags)
 	setting("pool", "name", config.DefaultPool,
-		"the pool that --workers, --adapter, --command, --ready, --base-port, --max-memory, --ttl and --max-calls are about")
+		"the pool that --workers, --adapter, --command, --ready, --start-method, --preload, --standby, --base-port, --max-memory, --ttl and --max-calls are about")
 	setting("workers", "int", config.DefaultWorkers, "how many workers the pool has")
 	setting("adapter", "module:Class", config.DefaultAdapter, "the workers' tools")
 	setting("command", "'words'", "", "a gRPC server to run as worker in place of an adapter, such as 'python server.py --port {port}' (default: the adapter)")
 	setting("ready", joinOr([]string{config.ReadyHealth, config.ReadyTCP, config.ReadyLog + "REGEX"}), config.DefaultReady,
 		"how it is known that a worker with a --command is ready")
+	setting("start-method", joinOr([]string{config.StartForkserver, config.StartSpawn}), "",
+		"how worker processes are made: forked from one that has imported what they need, or each as a new interpreter (default: forkserver on Linux for an adapter, else spawn)")
+	setting("preload", "bool", "", "have the forkserver import the adapter's module, once for all workers")
+	flags.Lookup("preload").NoOptDefVal = "true"
+	setting("standby", "int", "", fmt.Sprintf("how many forked workers wait for the next launch (default: %d with a forkserver)", config.DefaultStandby))
 	setting("base-port", "port", "", "port of the first worker, the others follow (default: free ports)")
 	setting("max-memory", "size", "", "replace a worker, between two calls, whose process takes more than this, such as 512MB (default: no limit)")
 	setting("ttl", "duration", "", "replace a worker, between two calls, when it is this old, such as 1h, give or take a tenth (default: no limit)")

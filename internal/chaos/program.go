@@ -55,7 +55,7 @@ func (p printed) claimsClean() bool {
 func (s *stage) baseEnv() []string {
 	drop := []string{
 		"SNAKEPIT_RUN", "SNAKEPIT_RUN_ID", "SNAKEPIT_WORKER_ID", "SNAKEPIT_RUN_KEY", "SNAKEPIT_READY_FD",
-		"SNAKEPIT_LIFELINE_FD", "SNAKEPIT_READY_FILE", "SNAKEPIT_PORT", tokenVariable, "XDG_STATE_HOME", "XDG_RUNTIME_DIR",
+		"SNAKEPIT_LIFELINE_FD", "SNAKEPIT_FORK_FD", "SNAKEPIT_READY_FILE", "SNAKEPIT_PORT", tokenVariable, "XDG_STATE_HOME", "XDG_RUNTIME_DIR",
 	}
 	return slices.DeleteFunc(slices.Clone(s.opts.Env), func(entry string) bool {
 		name, _, _ := strings.Cut(entry, "=")

@@ -22,7 +22,7 @@ const (
 // workers are found, the worker's own channels, and its port. A pool that changed
 // one of them would make its workers unmanageable.
 var reservedEnv = []string{
-	"SNAKEPIT_RUN_ID", "SNAKEPIT_WORKER_ID", "SNAKEPIT_RUN_KEY", "SNAKEPIT_READY_FD", "SNAKEPIT_LIFELINE_FD", "SNAKEPIT_PORT",
+	"SNAKEPIT_RUN_ID", "SNAKEPIT_WORKER_ID", "SNAKEPIT_RUN_KEY", "SNAKEPIT_READY_FD", "SNAKEPIT_LIFELINE_FD", "SNAKEPIT_FORK_FD", "SNAKEPIT_PORT",
 }
 
 var (

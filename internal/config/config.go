@@ -24,6 +24,8 @@ const (
 	DefaultResources    = ResourcesWait
 	DefaultReady        = ReadyHealth // of a command
 
+	DefaultStandby = 1 // where workers are forked
+
 	DefaultReleaseTimeout = 2 * time.Second
 	DefaultHealthInterval = 5 * time.Second
 	DefaultHealthTimeout  = 15 * time.Second
@@ -60,6 +62,12 @@ const (
 	ReadyHealth = "health" // grpc.health.v1 answers SERVING on its port
 	ReadyTCP    = "tcp"    // its port accepts connections
 	ReadyLog    = "log:"   // a line of its output matches
+)
+
+// How a worker's process comes to be, in the words of Python's multiprocessing.
+const (
+	StartSpawn      = "spawn"      // a new interpreter
+	StartForkserver = "forkserver" // a fork of one that has imported what workers need; Linux only
 )
 
 // How logs are written.
@@ -123,6 +131,12 @@ type Pool struct {
 	// Ready is how it is known that the command's process is ready: ReadyHealth,
 	// ReadyTCP, or ReadyLog and a regular expression. Empty without a command.
 	Ready string `json:"ready,omitempty"`
+	// StartMethod is how the workers' processes come to be. With StartForkserver,
+	// Preload has the forkserver import the adapter's module, and Standby is how
+	// many forks wait for the next launch.
+	StartMethod string `json:"start_method"`
+	Preload     bool   `json:"preload,omitempty"`
+	Standby     int    `json:"standby,omitempty"`
 	// BasePort is the first worker's port; the others follow it. Zero: every
 	// worker gets a free ephemeral port.
 	BasePort int `json:"base_port"`

@@ -207,5 +207,8 @@ func (l *layers) pool(name string, targeted bool) (Pool, error) {
 			return Pool{}, err
 		}
 	}
-	return p, p.complete(given)
+	if err := p.complete(given); err != nil {
+		return Pool{}, err
+	}
+	return p, p.completeStart(given)
 }

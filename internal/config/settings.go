@@ -17,6 +17,7 @@ const (
 	kindWhole    kind = "a whole number"
 	kindDuration kind = "a duration such as 30s"
 	kindSize     kind = "a size such as 512MB"
+	kindSwitch   kind = "true or false"
 	kindCommand  kind = "a command, or the list of its words"
 )
 
@@ -61,6 +62,9 @@ var poolSettings = []setting{
 	{"adapter", "SNAKEPIT_ADAPTER", "adapter", kindText},
 	{"command", "SNAKEPIT_COMMAND", "command", kindCommand},
 	{"ready", "SNAKEPIT_READY", "ready", kindText},
+	{"start-method", "SNAKEPIT_START_METHOD", "start_method", kindText},
+	{"preload", "SNAKEPIT_PRELOAD", "preload", kindSwitch},
+	{"standby", "SNAKEPIT_STANDBY", "standby", kindWhole},
 	{"base-port", "SNAKEPIT_BASE_PORT", "base_port", kindWhole},
 	{"max-memory", "SNAKEPIT_MAX_MEMORY", "max_memory", kindSize},
 	{"ttl", "SNAKEPIT_TTL", "ttl", kindDuration},
@@ -148,6 +152,14 @@ func (p *Pool) set(key string, v value) error {
 		}
 	case "ready":
 		p.Ready, f = v.text, checkReady(v.text)
+	case "start_method":
+		p.StartMethod, f = v.text, checkStartMethod(v.text)
+	case "preload":
+		p.Preload, f = parseSwitch(v.text)
+	case "standby":
+		if p.Standby, f = parseWhole(v.text); f == nil {
+			f = checkStandby(p.Standby)
+		}
 	case "base_port":
 		if p.BasePort, f = parseWhole(v.text); f == nil {
 			f = checkBasePort(p.BasePort)

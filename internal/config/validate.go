@@ -118,6 +118,9 @@ func (p Pool) validate() error {
 	if err := p.validateProgram(); err != nil {
 		return err
 	}
+	if err := p.validateStart(); err != nil {
+		return err
+	}
 	if f := checkBasePort(p.BasePort); f != nil {
 		return f.on(p.label(fmt.Sprintf("base port %d", p.BasePort)))
 	}

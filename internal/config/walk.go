@@ -139,6 +139,8 @@ func fits(want kind, is string) bool {
 		return is == "text"
 	case kindWhole:
 		return is == "whole"
+	case kindSwitch:
+		return is == "scalar" // and parseSwitch says which
 	}
 	return is == "text" || is == "whole" // "0" is a duration, and a size
 }
@@ -149,6 +151,8 @@ func fitHint(want kind, is string) string {
 		return "put quotes around it"
 	case want == kindWhole:
 		return "write digits without quotes"
+	case want == kindSwitch:
+		return "write true or false, without quotes"
 	}
 	return "write one value there"
 }

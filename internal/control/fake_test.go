@@ -163,6 +163,7 @@ func (p *process) Done() <-chan struct{}        { return p.done }
 func (p *process) Exit() pool.Exit              { return pool.Exit{} }
 func (p *process) Tail() []string               { return nil }
 func (p *process) DumpStacks() error            { return nil }
+func (p *process) StartedBy() pool.StartMethod  { return pool.Spawned }
 func (*process) RSS() (uint64, error)           { return 0, nil }
 func (*process) Connect() pool.Connect          { return nil }
 func (*process) Awaited(context.Context) string { return "" }

@@ -22,7 +22,7 @@ import (
 // The run id is in both: the arguments show it, descendants inherit it.
 func workerCommand(c config.Config, p config.Pool, python pyenv.Environment, key string) func(pool.Spec) pool.Command {
 	inherited := inheritedFor(python.Source)
-	return func(spec pool.Spec) pool.Command {
+	program := func(spec pool.Spec, more ...string) pool.Command {
 		args := []string{
 			python.Entry,
 			"--adapter", p.Adapter,
@@ -35,8 +35,26 @@ func workerCommand(c config.Config, p config.Pool, python pyenv.Environment, key
 		for _, dir := range c.PythonPath {
 			args = append(args, "--python-path", dir)
 		}
-		return pool.Command{Path: python.Python, Args: args, Env: workerEnv(inherited, p.Env, spec, key)}
+		return pool.Command{Path: python.Python, Args: append(args, more...), Env: workerEnv(inherited, p.Env, spec, key)}
 	}
+	return func(spec pool.Spec) pool.Command {
+		command := program(spec)
+		if p.StartMethod == config.StartForkserver {
+			command.Fork = forkserver(program, p, spec)
+		}
+		return command
+	}
+}
+
+// forkserver is how the workers of a pool are forked.
+func forkserver(program func(pool.Spec, ...string) pool.Command, p config.Pool, spec pool.Spec) *pool.Fork {
+	more := []string{"--forkserver"}
+	if p.Preload {
+		more = append(more, "--preload")
+	}
+	spec.Worker, spec.Port = pool.ForkserverID(p.Name), 0
+	server := program(spec, more...)
+	return &pool.Fork{Args: server.Args, Env: server.Env, Standby: p.Standby}
 }
 
 // foreignCommand is that of a pool whose workers are any other program: its words,

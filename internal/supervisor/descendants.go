@@ -147,9 +147,13 @@ func withoutFamilies(all []procscan.Process, heads map[procscan.ID]string) []pro
 	})
 }
 
-// leaders are the PIDs of the workers, which lead groups of that number.
+// leaders are the PIDs of the workers and of what their launcher keeps beside them,
+// which lead groups of that number.
 func (s *supervisor) leaders() map[int]bool {
 	leaders := map[int]bool{}
+	for _, id := range s.launcher.Helpers() {
+		leaders[id.PID] = true
+	}
 	for _, p := range s.pools {
 		for _, status := range p.Status() {
 			if !status.Process.IsZero() {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/rundir"
+	"github.com/snakepit-dev/snakepit/internal/telemetry"
 	"github.com/snakepit-dev/snakepit/pkg/pool"
 )
 
@@ -57,6 +58,7 @@ func (s *supervisor) makePools() error {
 	if s.adopts {
 		s.launcher.TakeAdopted()
 	}
+	s.launcher.OnNotice(s.note)
 	for _, p := range s.opts.Config.Pools {
 		options := poolOptions(s.opts.Config, p)
 		options.Launcher, options.Registry = s.launcher, registryOf{s.registry}
@@ -114,6 +116,14 @@ func (l Layers) ofWorkers() (off []pool.Layer) {
 		off = append(off, pool.ParentDeathSignal)
 	}
 	return off
+}
+
+// note tells of what happens beside the workers.
+func (s *supervisor) note(n pool.Notice) {
+	s.events.Emit(telemetry.Record{Event: string(n.Kind), Pool: n.Pool, Worker: n.Worker, PID: n.PID, Reason: n.Reason})
+	if n.Kind == pool.ForkFallback {
+		s.tell(fmt.Sprintf("the workers of pool %q are spawned from here on, not forked: %s", n.Pool, n.Reason))
+	}
 }
 
 func (s *supervisor) observe(e pool.Event) {

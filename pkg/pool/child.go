@@ -17,6 +17,21 @@ func (c *child) ID() procscan.ID       { return c.id }
 func (c *child) Done() <-chan struct{} { return c.done }
 func (c *child) Exit() Exit            { return c.exit }
 
+// StartedBy implements Process.
+func (c *child) StartedBy() StartMethod { return c.method }
+
+// run follows a process that has been started.
+func (c *child) run() {
+	go c.copyOutput(c.prints)
+	go c.awaitExit()
+}
+
+// discard gives back what was made for a process that did not come to be.
+func (c *child) discard() error {
+	_ = c.ready.Close() // nobody has written to it; a foreign program has none
+	return errors.Join(c.prints.Close(), c.output.Close())
+}
+
 // copyOutput passes on what is printed until the last writer has gone, which
 // may be a child of the worker that outlives it.
 func (c *child) copyOutput(from *os.File) {
@@ -70,10 +85,10 @@ func (c *child) awaitExit() {
 	defer close(c.done)
 	awaitUnreaped(c.id)
 	c.mu.Lock()
-	_ = c.cmd.Wait() // says in words what ProcessState says in numbers
+	state, _ := c.process.Wait() // without a state it was not ours to wait for
 	c.reaped = true
 	c.endedAt = time.Now()
-	c.exit = exitOf(c.cmd.ProcessState)
+	c.exit = exitOf(state)
 	c.exit.Expected = c.asked
 	mayBeMemory := c.exit.Signal == syscall.SIGKILL && !c.killed
 	c.mu.Unlock()

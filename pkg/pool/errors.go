@@ -70,6 +70,10 @@ func (w *worker) newFailure(err error) *Failure {
 	f := &Failure{Worker: w.id, Kind: "exit", Reason: err.Error()}
 	var said *NotReadyError
 	var held *CleanupTimeoutError
+	var unserved *ForkserverError
+	if errors.As(err, &unserved) {
+		f.Output = unserved.Output
+	}
 	switch {
 	case errors.As(err, &said):
 		f.Kind, f.Hint = said.Kind, said.Hint

@@ -27,6 +27,9 @@ type Command struct {
 	// Ready is how it is known that the program serves. The zero value is for the
 	// worker package; a program of another make needs one of the other ways.
 	Ready ReadyWhen
+	// Fork has workers forked from a process that has imported everything once.
+	// nil: each is spawned, as a process of its own from the first instruction.
+	Fork *Fork
 }
 
 // Output takes what a worker process prints, on either stream.
@@ -47,7 +50,8 @@ type Output interface {
 //   - on Linux, SIGTERM from the kernel when this process dies.
 //
 // The last two are layers, each of which alone ends the workers of a dead
-// supervisor.
+// supervisor. A worker that is forked (Command.Fork) gets the same from the
+// forkserver, and becomes a child of this process as well.
 type ExecLauncher struct {
 	command func(Spec) Command
 	output  func(Spec) (Output, error)
@@ -56,8 +60,10 @@ type ExecLauncher struct {
 
 	lifeline, keep *os.File // read end for the workers; write end, ours alone
 
-	mu       sync.Mutex       // guards children, and is held while one is born
-	children map[int]struct{} // PIDs that are ours to wait for
+	mu       sync.Mutex         // guards what follows, and is held while a child is born
+	children map[int]struct{}   // PIDs that are ours to wait for
+	forkers  map[string]*forker // by pool
+	notice   func(Notice)
 
 	memory oomKills
 	adopts bool // see TakeAdopted
@@ -86,6 +92,7 @@ func NewExecLauncher(command func(Spec) Command, output func(Spec) (Output, erro
 	l := &ExecLauncher{
 		command: command, output: output, starts: make(chan func()), without: without,
 		lifeline: lifeline, keep: keep, children: make(map[int]struct{}),
+		forkers: make(map[string]*forker), notice: func(Notice) {},
 	}
 	go func() {
 		runtime.LockOSThread() // for the life of the thread: never unlocked
@@ -96,76 +103,126 @@ func NewExecLauncher(command func(Spec) Command, output func(Spec) (Output, erro
 	return l, nil
 }
 
-// Close ends the starting thread and the lifeline: workers that live on end
-// themselves.
+// Close ends the forkservers and the workers that stand by, the starting thread
+// and the lifeline: workers that live on end themselves.
 func (l *ExecLauncher) Close() error {
+	for _, f := range l.allForkers() {
+		f.retire(0, true)
+	}
 	close(l.starts)
 	return errors.Join(l.keep.Close(), l.lifeline.Close())
 }
 
 // Launch implements Launcher.
 func (l *ExecLauncher) Launch(_ context.Context, spec Spec) (Process, error) {
-	output, err := l.output(spec)
+	p, err := l.launch(spec, l.command(spec))
 	if err != nil {
 		return nil, fmt.Errorf("cannot launch %s: %w", spec.Worker, err)
-	}
-	p, err := l.launch(spec, output)
-	if err != nil {
-		return nil, errors.Join(fmt.Errorf("cannot launch %s: %w", spec.Worker, err), output.Close())
 	}
 	return p, nil
 }
 
-func (l *ExecLauncher) launch(spec Spec, output Output) (*child, error) {
-	command := l.command(spec)
+func (l *ExecLauncher) launch(spec Spec, command Command) (*child, error) {
 	if command.Ready.By == ReadyLog && command.Ready.Line == nil {
 		return nil, errors.New("no expression says which line of its output means that it is ready")
 	}
-	printR, printW, err := os.Pipe()
+	if command.Fork != nil {
+		if c, err := l.forker(spec, command).launch(spec); !errors.Is(err, errSpawn) {
+			return c, err
+		}
+	}
+	output, err := l.output(spec)
 	if err != nil {
 		return nil, err
 	}
-	defer printW.Close()
+	c, theirs, err := l.newChild(spec, command.Ready, output)
+	if err != nil {
+		return nil, errors.Join(err, output.Close())
+	}
+	defer theirs.close()
+	if err := l.spawn(c, theirs, command, l.gifts(theirs)); err != nil {
+		return nil, errors.Join(err, c.discard())
+	}
+	c.run()
+	return c, nil
+}
+
+// newChild makes the pipes of a process that is not there yet. What it is to get
+// is for the caller to close.
+func (l *ExecLauncher) newChild(spec Spec, how ReadyWhen, output Output) (*child, ends, error) {
+	var theirs ends
 	c := &child{
-		launcher: l, spec: spec, how: command.Ready, cmd: exec.Command(command.Path, command.Args...), output: output,
+		launcher: l, spec: spec, how: how, method: Spawned, output: output,
 		done: make(chan struct{}), printed: make(chan struct{}),
 	}
-	c.cmd.Dir = command.Dir
-	c.cmd.Env = withoutDescriptors(command.Env)
-	c.cmd.Stdout, c.cmd.Stderr = printW, printW
-	c.cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
-	if !c.how.foreign() {
-		var readyW *os.File
-		if c.ready, readyW, err = os.Pipe(); err != nil {
-			printR.Close()
-			return nil, err
-		}
-		defer readyW.Close()
-		give(c.cmd, readyVariable, readyW)
+	var err error
+	if c.prints, theirs.output, err = os.Pipe(); err != nil {
+		return nil, ends{}, err
 	}
-	if c.how.By == ReadyLog {
-		c.watch = newWatch(c.how.Line)
+	if !how.foreign() {
+		if c.ready, theirs.ready, err = os.Pipe(); err != nil {
+			theirs.close()
+			return nil, ends{}, errors.Join(err, c.prints.Close())
+		}
+	}
+	if how.By == ReadyLog {
+		c.watch = newWatch(how.Line)
+	}
+	return c, theirs, nil
+}
+
+// ends are the ends of a child's pipes that the child has.
+type ends struct{ output, ready *os.File }
+
+// close is for when the child has them, or will not come to be.
+func (e ends) close() {
+	for _, file := range []*os.File{e.output, e.ready} {
+		if file != nil {
+			_ = file.Close() // nothing was written
+		}
+	}
+}
+
+// gift is a descriptor that a process is started with, and the variable that
+// holds its number.
+type gift struct {
+	variable string
+	file     *os.File
+}
+
+// gifts are those of a worker.
+func (l *ExecLauncher) gifts(theirs ends) []gift {
+	var all []gift
+	if theirs.ready != nil {
+		all = append(all, gift{readyVariable, theirs.ready})
 	}
 	if !slices.Contains(l.without, Lifeline) {
-		give(c.cmd, lifelineVariable, l.lifeline)
+		all = append(all, gift{lifelineVariable, l.lifeline})
+	}
+	return all
+}
+
+// spawn starts a process that runs the command.
+func (l *ExecLauncher) spawn(c *child, theirs ends, command Command, gifts []gift) error {
+	cmd := exec.Command(command.Path, command.Args...)
+	cmd.Dir = command.Dir
+	cmd.Env = withoutDescriptors(command.Env)
+	cmd.Stdout, cmd.Stderr = theirs.output, theirs.output
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setsid: true}
+	for _, g := range gifts {
+		give(cmd, g.variable, g.file)
 	}
 	if !slices.Contains(l.without, ParentDeathSignal) {
-		guardAgainstParentDeath(c.cmd.SysProcAttr)
+		guardAgainstParentDeath(cmd.SysProcAttr)
 	}
-	if err := l.start(c); err != nil {
-		_ = c.ready.Close() // nobody has written to it; a foreign program has none
-		printR.Close()
-		return nil, err
-	}
-	go c.copyOutput(printR)
-	go c.awaitExit()
-	return c, nil
+	return l.start(c, cmd)
 }
 
 // The variables that hold the numbers of a worker's descriptors.
 const (
 	readyVariable    = "SNAKEPIT_READY_FD"
 	lifelineVariable = "SNAKEPIT_LIFELINE_FD"
+	forkVariable     = "SNAKEPIT_FORK_FD" // of a forkserver
 )
 
 // give passes a descriptor on, and says its number in a variable.
@@ -178,25 +235,32 @@ func give(cmd *exec.Cmd, variable string, file *os.File) {
 // another worker's, if this process is itself started by one.
 func withoutDescriptors(env []string) []string {
 	return slices.DeleteFunc(slices.Clone(env), func(entry string) bool {
-		return strings.HasPrefix(entry, readyVariable+"=") || strings.HasPrefix(entry, lifelineVariable+"=")
+		name, _, _ := strings.Cut(entry, "=")
+		return name == readyVariable || name == lifelineVariable || name == forkVariable
 	})
 }
 
 // start has the starting thread start the child. It is known before anybody
 // could take it for a stranger.
-func (l *ExecLauncher) start(c *child) error {
+func (l *ExecLauncher) start(c *child, cmd *exec.Cmd) error {
 	result := make(chan error, 1)
-	l.starts <- func() { result <- l.Keep(c.cmd) }
+	l.starts <- func() { result <- l.Keep(cmd) }
 	if err := <-result; err != nil {
 		return err
 	}
-	var err error
-	if c.id, err = procscan.Lookup(c.cmd.Process.Pid); err != nil {
-		// It has ended already; as our child it keeps its PID until it is reaped.
-		c.id = procscan.ID{PID: c.cmd.Process.Pid}
-	}
-	c.memory = l.memory.open(c.id.PID)
+	c.identify(cmd.Process)
 	return nil
+}
+
+// identify notes which process it is.
+func (c *child) identify(process *os.Process) {
+	var err error
+	c.process = process
+	if c.id, err = procscan.Lookup(process.Pid); err != nil {
+		// It has ended already; as our child it keeps its PID until it is reaped.
+		c.id = procscan.ID{PID: process.Pid}
+	}
+	c.memory = c.launcher.memory.open(c.id.PID)
 }
 
 // Keep starts a command and keeps ReapStrangers from reaping it. Call Forget
@@ -224,8 +288,10 @@ type child struct {
 	launcher *ExecLauncher
 	spec     Spec
 	how      ReadyWhen
-	cmd      *exec.Cmd
+	method   StartMethod
+	process  *os.Process
 	id       procscan.ID
+	prints   *os.File // what it prints
 	output   Output
 	watch    *watch   // of ReadyLog
 	ready    *os.File // nil for a foreign program

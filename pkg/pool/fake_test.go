@@ -334,6 +334,8 @@ func (p *fakeProcess) Awaited(context.Context) string { return "" }
 
 func (p *fakeProcess) RSS() (uint64, error) { return p.rss, nil }
 
+func (p *fakeProcess) StartedBy() StartMethod { return Spawned }
+
 func (p *fakeProcess) DumpStacks() error {
 	p.world.mu.Lock()
 	p.dumped = true

@@ -60,11 +60,21 @@ func (w *worker) onTurn() {
 	if w.order != nil {
 		w.order.launched = true
 	}
-	w.move(Starting, "launched")
+	w.move(Starting, launchedBy(w.process.StartedBy()))
 	w.watch()
 	if err := w.register(w.process.ID()); err != nil {
 		w.fail(fmt.Errorf("cannot register: %w", err))
 	}
+}
+
+func launchedBy(method StartMethod) string {
+	switch method {
+	case Forked:
+		return "launched as a fork"
+	case StoodBy:
+		return "launched, it stood by"
+	}
+	return "launched"
 }
 
 // portIsTaken notices before it costs a process that somebody has taken the
@@ -171,6 +181,7 @@ func (w *worker) onReady(e becameReady) {
 	w.watchHealth()
 	w.limitAge()
 	w.endOrder(nil)
+	w.pool.prepareNext(w.spec())
 }
 
 // onNotReady notes why the process will not serve, and ends it: it usually

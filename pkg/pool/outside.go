@@ -17,6 +17,9 @@ type Spec struct {
 	Host        string
 	Port        int
 	Grace       time.Duration
+	// ReadyTimeout bounds what comes before its launch: the import that others
+	// wait for as well.
+	ReadyTimeout time.Duration
 }
 
 // Launcher starts worker processes.
@@ -26,11 +29,34 @@ type Launcher interface {
 	Launch(ctx context.Context, spec Spec) (Process, error)
 }
 
+// Preparer is a Launcher that can have something ready for the next launch.
+type Preparer interface {
+	// Prepare is told that a worker of the pool has become ready and that none is
+	// being launched; spec is that worker's. It does not block.
+	Prepare(spec Spec)
+	// Retire ends what was prepared for the pool: TERM, up to grace, KILL; or at
+	// once. No Launch for it succeeds any more. A second call with force cuts the
+	// first one short.
+	Retire(pool string, grace time.Duration, force bool)
+}
+
+// StartMethod is how a process came to be.
+type StartMethod string
+
+// The ways in which a worker's process comes to be.
+const (
+	Spawned StartMethod = "spawn"   // a program that was started
+	Forked  StartMethod = "fork"    // a fork of the pool's forkserver
+	StoodBy StartMethod = "standby" // such a fork, which had waited for its place
+)
+
 // Process is one launched worker process, the leader of a session and a group
 // of its own.
 type Process interface {
 	// ID is the identity of the process.
 	ID() procscan.ID
+	// StartedBy says how it came to be.
+	StartedBy() StartMethod
 	// Readiness waits for the word of the process on its ready channel.
 	Readiness(ctx context.Context) (Readiness, error)
 	// Done is closed once the process has ended and was reaped.

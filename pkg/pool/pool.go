@@ -215,6 +215,11 @@ func (p *Pool) Stop(o StopOptions) []StopResult {
 	if grace == 0 {
 		grace = p.opts.Grace
 	}
+	var prepared sync.WaitGroup
+	defer prepared.Wait()
+	if preparer, can := p.opts.Launcher.(Preparer); can {
+		prepared.Go(func() { preparer.Retire(p.opts.Name, grace, o.Force || grace < 0) })
+	}
 	return each(workers, func(w *worker) StopResult {
 		r := w.stopAndWait(stopRequest{grace: grace, force: o.Force})
 		if o.Result != nil {
@@ -222,6 +227,18 @@ func (p *Pool) Stop(o StopOptions) []StopResult {
 		}
 		return r
 	})
+}
+
+// prepareNext has the launcher prepare for the launch after this one, once nobody is
+// being launched who would have to share the CPU with it.
+func (p *Pool) prepareNext(spec Spec) {
+	preparer, can := p.opts.Launcher.(Preparer)
+	if !can || len(p.slots) > 0 || p.stopping.Load() {
+		return
+	}
+	if !slices.ContainsFunc(p.all(), (*worker).isBeingLaunched) {
+		preparer.Prepare(spec)
+	}
 }
 
 // closeDown has nothing be launched any more, and no worker be added.

@@ -86,6 +86,12 @@ func (w *worker) lives() bool {
 	}
 }
 
+// isBeingLaunched is for others, who see what is published.
+func (w *worker) isBeingLaunched() bool {
+	state := w.status.Load().State
+	return state == Pending || state == Starting
+}
+
 // publish leaves a copy of the worker's state for readers.
 func (w *worker) publish() {
 	status := Status{
@@ -95,7 +101,7 @@ func (w *worker) publish() {
 	}
 	if w.lives() {
 		status.Process = w.process.ID()
-		status.StartedAt = w.startedAt
+		status.StartedAt, status.StartedBy = w.startedAt, w.process.StartedBy()
 		status.Health = w.health
 	}
 	w.status.Store(&status)
@@ -104,7 +110,7 @@ func (w *worker) publish() {
 func (w *worker) spec() Spec {
 	return Spec{
 		RunID: w.opts.RunID, Pool: w.opts.Name, Worker: w.id, Incarnation: w.incarnation,
-		Host: w.opts.Host, Port: w.port, Grace: w.opts.Grace,
+		Host: w.opts.Host, Port: w.port, Grace: w.opts.Grace, ReadyTimeout: w.opts.ReadyTimeout,
 	}
 }
 

@@ -12,6 +12,7 @@ type Status struct {
 	State        State
 	Process      procscan.ID // zero while the slot has no process
 	StartedAt    time.Time   // of the process
+	StartedBy    StartMethod // "" without a process
 	Host         string
 	Port         int
 	Incarnation  uint64

@@ -27,6 +27,15 @@ def load(module_name, class_name):
     return adapter, tools
 
 
+def preload(module_name):
+    """Imports the adapter's module. What goes wrong is printed and no more: each
+    worker meets it again, and reports it."""
+    try:
+        _import(module_name)
+    except StartFailure as failure:
+        sys.stderr.write(f"{failure.trace}snakepit forkserver: {failure.message}\n")
+
+
 def _import(name):
     try:
         return importlib.import_module(name)

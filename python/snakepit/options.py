@@ -11,12 +11,15 @@ from snakepit.failures import StartFailure
 USAGE = (
     "usage: grpc_server.py --adapter module:Class --host ADDRESS --port N --snakepit-run-id ID"
     " [--worker-id ID] [--grace SECONDS] [--python-path DIR]... [--elixir-address HOST:PORT]"
+    " [--forkserver [--preload]]"
 )
 
 
 class Options:
     """adapter (module, class), host, port (0: choose one), run_id, worker_id,
-    grace (seconds), python_path (directories), host_address ('' for none)."""
+    grace (seconds), python_path (directories), host_address ('' for none),
+    forkserver (fork workers; the port and the id of a worker are given later),
+    preload (import the adapter before)."""
 
     def __init__(self):
         self.adapter = ("snakepit.showcase", "Showcase")
@@ -27,6 +30,8 @@ class Options:
         self.grace = 5.0
         self.python_path = []
         self.host_address = ""
+        self.forkserver = False
+        self.preload = False
 
 
 def parse(arguments):
@@ -35,6 +40,9 @@ def parse(arguments):
     options = Options()
     rest = iter(arguments)
     for argument in rest:
+        if argument in _SWITCHES:
+            setattr(options, _SWITCHES[argument], True)
+            continue
         flag, separator, value = argument.partition("=")
         if flag not in _FLAGS:
             raise _refusal(f"unknown argument {argument!r}")
@@ -88,3 +96,5 @@ _FLAGS = {
     "--python-path": lambda options, value: options.python_path.append(value),
     "--elixir-address": _text("host_address"),
 }
+
+_SWITCHES = {"--forkserver": "forkserver", "--preload": "preload"}

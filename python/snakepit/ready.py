@@ -35,11 +35,12 @@ def claim_descriptor(name):
 
 
 class Channel:
-    """Where readiness is told. claim() comes first, before any child process
-    can inherit the descriptor."""
+    """Where readiness is told: a descriptor that is given, or what claim() finds
+    in the environment. That comes first, before any child process can inherit the
+    descriptor."""
 
-    def __init__(self):
-        self._descriptor = None
+    def __init__(self, descriptor=None):
+        self._descriptor = descriptor
         self._file = None
 
     def claim(self):

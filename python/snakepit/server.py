@@ -15,10 +15,15 @@ PACKAGES = "grpcio grpcio-health-checking protobuf"
 
 def main(arguments):
     """Runs a worker with these arguments; ends the process."""
-    channel = ready.Channel()
+    channel, birth = ready.Channel(), None
     try:
         channel.claim()
-        worker = _start(options.parse(arguments), channel)
+        chosen = options.parse(arguments)
+        _settle(chosen.run_id)
+        if chosen.forkserver:
+            birth = _fork_workers(chosen)
+            channel = birth.channel
+        worker = _start(chosen, channel, birth)
     except StartFailure as failure:
         channel.fail(failure)
         _leave(2 if failure.kind == "usage" else 1)
@@ -26,26 +31,47 @@ def main(arguments):
         message = f"the worker failed: {type(error).__name__}: {error}"
         channel.fail(StartFailure("internal", message, trace=traceback.format_exc()))
         _leave(1)
-    worker.wait_for_end()
+    if worker is not None:
+        worker.wait_for_end()
     _leave(0)
 
 
-def _start(chosen, channel):
-    _settle(chosen.run_id)
-    rope = ready.claim_descriptor("SNAKEPIT_LIFELINE_FD")
+def _fork_workers(chosen):
+    """Returns in each forked worker."""
+    from snakepit import forkserver
+
+    def prepare():
+        _import_worker()
+        _extend_path(chosen)
+
+    return forkserver.serve(chosen, prepare)
+
+
+def _start(chosen, channel, birth):
+    """The worker, when it serves; None when it stood by and is not needed."""
+    rope = birth.rope if birth else ready.claim_descriptor("SNAKEPIT_LIFELINE_FD")
     if rope is not None:
         lifeline.watch(rope)  # before the adapter's import, which may hang
     Worker = _import_worker()
-    # After our own packages, which a file of the user's must not hide.
-    sys.path[1:1] = chosen.python_path
+    if not birth:
+        _extend_path(chosen)
     adapter, tools = loader.load(*chosen.adapter)
     worker = Worker(adapter, chosen.grace)
     try:
-        channel.succeed(worker.serve(tools, chosen))
+        worker.prepare(tools, chosen)
+        if birth and birth.seat and not birth.seat.wait(chosen, worker.termination):
+            worker.close()
+            return None
+        channel.succeed(worker.serve(chosen))
     except BaseException:
         worker.close()
         raise
     return worker
+
+
+def _extend_path(chosen):
+    # After our own packages, which a file of the user's must not hide.
+    sys.path[1:1] = chosen.python_path
 
 
 def _settle(run_id):

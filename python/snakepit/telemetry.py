@@ -20,10 +20,10 @@ MAX_LISTENERS = 4
 
 
 class Telemetry:
-    """Sends events to all listeners."""
+    """Sends events to all listeners, in the name of worker_id."""
 
     def __init__(self, worker_id=""):
-        self._worker_id = worker_id
+        self.worker_id = worker_id
         self._lock = threading.Lock()  # guards _listeners and _closed
         self._listeners = ()
         self._closed = False
@@ -31,7 +31,7 @@ class Telemetry:
 
     def span(self, tool, correlation_id=""):
         """Starts a span for the call of a tool; the result's end() ends it."""
-        return _Span(self, tool, correlation_id or f"{self._worker_id}-{next(self._numbers)}")
+        return _Span(self, tool, correlation_id or f"{self.worker_id}-{next(self._numbers)}")
 
     def emit(self, phase, tool, correlation_id, **measurements):
         listeners = self._listeners
@@ -39,7 +39,7 @@ class Telemetry:
             return
         event = bridge_pb2.TelemetryEvent(
             event_parts=["tool", "execution", phase],
-            metadata={"tool": tool, "worker_id": self._worker_id},
+            metadata={"tool": tool, "worker_id": self.worker_id},
             timestamp_ns=time.time_ns(),
             correlation_id=correlation_id,
         )

@@ -1,6 +1,7 @@
 """SIGTERM, made into something to wait for."""
 
 import os
+import select
 import signal
 
 
@@ -22,6 +23,17 @@ class Termination:
         """Returns when SIGTERM came; for the main thread."""
         while not self._received:
             os.read(self._wake, 64)
+
+    def wait_with(self, other):
+        """Returns True when there is something to read from other, and False when
+        SIGTERM came; for the main thread."""
+        while not self._received:
+            readable = select.select([self._wake, other], [], [])[0]
+            if self._wake in readable:
+                os.read(self._wake, 64)
+            elif other in readable:
+                return True
+        return False
 
     def _note(self, *_):
         self._received = True

@@ -29,33 +29,37 @@ class Worker:
     def __init__(self, adapter, grace):
         self._adapter = adapter
         self._grace = grace
-        self._term = termination.Termination()
-        self._server = self._health = self._telemetry = None
+        self.termination = termination.Termination()
+        self._server = self._health = self._telemetry = self._sessions = None
 
-    def serve(self, tools, chosen):
-        """Starts to serve; returns the port. Raises StartFailure."""
-        sessions = host.LocalSessions()
+    def prepare(self, tools, chosen):
+        """Makes everything that needs no port. Raises StartFailure."""
+        self._sessions = host.LocalSessions()
         if chosen.host_address:
-            sessions = host.HostSessions(chosen.host_address)
-            sessions.greet()
+            self._sessions = host.HostSessions(chosen.host_address)
+            self._sessions.greet()
         limits = [("grpc.max_send_message_length", MESSAGE_LIMIT)]
         limits.append(("grpc.max_receive_message_length", MESSAGE_LIMIT))
         pool = ThreadPoolExecutor(max_workers=THREADS)
         self._server = grpc.server(pool, options=[("grpc.so_reuseport", 0), *limits])
         self._health = health.Health()
-        self._telemetry = telemetry.Telemetry(chosen.worker_id)
-        served = bridge.Bridge(tools, sessions, self._telemetry, self._health)
+        self._telemetry = telemetry.Telemetry()
+        served = bridge.Bridge(tools, self._sessions, self._telemetry, self._health)
         bridge_pb2_grpc.add_BridgeServiceServicer_to_server(served, self._server)
         health_pb2_grpc.add_HealthServicer_to_server(self._health, self._server)
+
+    def serve(self, chosen):
+        """Starts to serve; returns the port. Raises StartFailure."""
+        self._telemetry.worker_id = chosen.worker_id
         port = listen.bind(self._server, chosen.host, chosen.port)
         self._server.start()
         if chosen.host_address:
-            host.watch(sessions, chosen.worker_id, lambda: lifeline.end("host is gone"))
+            host.watch(self._sessions, chosen.worker_id, lambda: lifeline.end("host is gone"))
         return port
 
     def wait_for_end(self):
         """Waits for SIGTERM, lets running calls finish, closes the adapter."""
-        self._term.wait()
+        self.termination.wait()
         self._health.drain()
         self._telemetry.close()
         # The margin is for the adapter's close() and the exit itself.
