@@ -55,6 +55,7 @@ type workerStatus struct {
 	CPUPercent    float64 `json:"cpu_percent"` // of one core, over the life of the process
 	LastExit      string  `json:"last_exit"`
 	Message       string  `json:"message"`
+	StartMethod   string  `json:"start_method"` // of the process: spawn, fork or standby
 
 	Health *healthStatus `json:"health"` // null before the process has answered
 	Calls  callsStatus   `json:"calls"`
@@ -101,7 +102,7 @@ func statusOf(answer *controlpb.StatusResponse) *runStatus {
 func workerStatusOf(w *controlpb.Worker) *workerStatus {
 	out := &workerStatus{
 		ID: w.Id, State: w.State, PID: int(w.Pid), Port: int(w.Port), Incarnation: w.Incarnation,
-		Restarts: int(w.Restarts), RSSBytes: w.RssBytes, LastExit: w.LastExit, Message: w.Message,
+		Restarts: int(w.Restarts), RSSBytes: w.RssBytes, LastExit: w.LastExit, Message: w.Message, StartMethod: w.StartMethod,
 		Calls: callsStatus{int(w.Calls.GetRunning()), w.Calls.GetEnded(), w.Calls.GetFailed()},
 		host:  w.Host, cpuSeconds: w.CpuSeconds,
 	}

@@ -84,7 +84,7 @@ func (v view) columns(run *runStatus) []column {
 	heads := []string{"WORKER", "STATE", "PID", "PORT", "UPTIME", "RESTARTS", "MEMORY", "CPU", "LAST EXIT", "MESSAGE"}
 	if v.wide {
 		heads = []string{
-			"WORKER", "POOL", "STATE", "PID", "INCARNATION", "HOST", "PORT", "STARTED", "UPTIME",
+			"WORKER", "POOL", "STATE", "PID", "INCARNATION", "HOST", "PORT", "STARTED", "BY", "UPTIME",
 			"RESTARTS", "MEMORY", "CPU", "CALLS", "FAILED", "HEALTH", "ANSWERED", "LAST EXIT", "MESSAGE",
 		}
 	}
@@ -121,6 +121,7 @@ func (v view) cells(p *poolStatus, w *workerStatus) map[string]string {
 		"INCARNATION": strconv.FormatUint(w.Incarnation, 10), "RESTARTS": strconv.Itoa(w.Restarts),
 		"PID": number(w.PID), "UPTIME": "-", "MEMORY": "-", "CPU": "-", "STARTED": "-",
 		"CALLS": strconv.FormatUint(w.Calls.Ended, 10), "FAILED": strconv.FormatUint(w.Calls.Failed, 10), "HEALTH": "-", "ANSWERED": "-",
+		"BY":        cmp.Or(w.StartMethod, "-"),
 		"LAST EXIT": oneLine(w.LastExit), "MESSAGE": oneLine(w.Message),
 	}
 	if w.PID > 0 && !w.startedAt.IsZero() {

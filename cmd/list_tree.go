@@ -99,6 +99,9 @@ func (p *planter) plantKnown(root *node) {
 		}
 	}
 	for _, child := range p.children[root.pid] {
+		if name := p.beside(child); name != "" && !p.planted[child.PID] {
+			root.children = append(root.children, p.plant(child.PID, name))
+		}
 		marked := child.Condemns && child.RunID == p.run.RunID
 		if !p.planted[child.PID] && (!marked || isForker[child.PID]) {
 			root.children = append(root.children, p.plant(child.PID, nameOf(child)))
@@ -106,12 +109,26 @@ func (p *planter) plantKnown(root *node) {
 	}
 }
 
+// beside names what the supervisor keeps beside the workers; "" for all others.
+func (p *planter) beside(child procscan.Process) string {
+	if !child.Condemns || child.RunID != p.run.RunID || p.workers[child.PID] != nil {
+		return ""
+	}
+	switch pool := child.WorkerID[:max(0, strings.LastIndexByte(child.WorkerID, '-'))]; child.WorkerID {
+	case pool + "-fork":
+		return "forkserver of " + pool
+	case pool + "-next":
+		return "stand-by of " + pool
+	}
+	return ""
+}
+
 // guessWorkers takes the marked children of a supervisor that does not answer
 // for its workers.
 func (p *planter) guessWorkers() []*workerStatus {
 	var workers []*workerStatus
 	for _, child := range p.children[p.run.Supervisor.PID] {
-		if child.Condemns && child.RunID == p.run.RunID {
+		if child.Condemns && child.RunID == p.run.RunID && p.beside(child) == "" {
 			workers = append(workers, &workerStatus{
 				ID: cmp.Or(child.WorkerID, "worker"), State: stateUnknown, PID: child.PID, RSSBytes: p.rss(child.ID),
 			})

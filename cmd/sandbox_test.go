@@ -53,7 +53,9 @@ func makeSandbox() (*sandbox, error) {
 	}
 	for _, entry := range os.Environ() {
 		name, _, _ := strings.Cut(entry, "=")
-		if !strings.HasPrefix(name, "SNAKEPIT_") && name != "VIRTUAL_ENV" && name != "PATH" && !strings.HasPrefix(name, "XDG_") {
+		// SNAKEPIT_START_METHOD=spawn go test runs the same tests with spawned workers.
+		ours := strings.HasPrefix(name, "SNAKEPIT_") && name != "SNAKEPIT_START_METHOD"
+		if !ours && name != "VIRTUAL_ENV" && name != "PATH" && !strings.HasPrefix(name, "XDG_") {
 			s.env = append(s.env, entry)
 		}
 	}

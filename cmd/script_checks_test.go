@@ -54,6 +54,7 @@ type promisedWorker struct {
 	RSSBytes      int64   `json:"rss_bytes"`
 	CPUPercent    float64 `json:"cpu_percent"`
 	LastExit      string  `json:"last_exit"`
+	StartMethod   string  `json:"start_method"`
 	Message       string  `json:"message"`
 	Health        *struct {
 		At     string  `json:"at"`

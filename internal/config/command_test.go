@@ -89,8 +89,8 @@ func TestCommandOrAdapter(t *testing.T) {
 				t.Fatal(err)
 			}
 			want := []Pool{
-				{Name: "a", Workers: 4, Command: []string{"server"}, Ready: "tcp"},
-				{Name: "b", Workers: 4, Adapter: "m:C"},
+				byDefault(Pool{Name: "a", Workers: 4, Command: []string{"server"}, Ready: "tcp"}),
+				byDefault(Pool{Name: "b", Workers: 4, Adapter: "m:C"}),
 			}
 			if diff := cmp.Diff(want, got.Pools); diff != "" {
 				t.Errorf("(-want +got):\n%s", diff)

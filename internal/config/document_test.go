@@ -133,7 +133,7 @@ func TestDocumentSaysNothing(t *testing.T) {
 			t.Errorf("%q: %v", text, err)
 			continue
 		}
-		if diff := cmp.Diff([]Pool{{Name: "default", Workers: 4, Adapter: DefaultAdapter}}, cfg.Pools); diff != "" {
+		if diff := cmp.Diff([]Pool{byDefault(Pool{Name: "default", Workers: 4, Adapter: DefaultAdapter})}, cfg.Pools); diff != "" {
 			t.Errorf("%q (-want +got):\n%s", text, diff)
 		}
 	}

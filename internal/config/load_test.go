@@ -60,7 +60,7 @@ func TestLoadDefaults(t *testing.T) {
 			ReadyTimeout: 30 * time.Second, Grace: 5 * time.Second, ReleaseTimeout: 2 * time.Second,
 			MaxRestarts: 3, RestartWindow: 5 * time.Second, HealthInterval: 5 * time.Second, HealthTimeout: 15 * time.Second,
 			Orphans: "kill", EmergencyCleanup: "kill", ResourceCleanup: "wait", LogFormat: "text",
-			Pools: []Pool{{Name: "default", Workers: 4, Adapter: "snakepit.showcase:Showcase"}},
+			Pools: []Pool{byDefault(Pool{Name: "default", Workers: 4, Adapter: "snakepit.showcase:Showcase"})},
 		}
 		if diff := cmp.Diff(want, got); diff != "" {
 			t.Errorf("%s (-want +got):\n%s", name, diff)
@@ -91,14 +91,14 @@ orphans: ignore
 metrics: 127.0.0.1:3
 log_format: text
 features: {emergency_cleanup: off, resource_cleanup: wait}
-pools: {default: {workers: 3, adapter: "file:C", base_port: 3000, max_memory: 3MB, ttl: 3h, max_calls: 3}}
+pools: {default: {workers: 3, adapter: "file:C", base_port: 3000, max_memory: 3MB, ttl: 3h, max_calls: 3, preload: false, standby: 3}}
 `)
 	vars := map[string]string{
 		"SNAKEPIT_RUN": "variable", "SNAKEPIT_PYTHON": "bin/variable", "SNAKEPIT_PYTHON_PATH": "variable",
 		"SNAKEPIT_HOST": "127.0.0.2", "SNAKEPIT_READY_TIMEOUT": "2s", "SNAKEPIT_GRACE": "2m",
 		"SNAKEPIT_WORKERS": "2", "SNAKEPIT_ADAPTER": "variable:C", "SNAKEPIT_BASE_PORT": "2000",
 		"SNAKEPIT_RELEASE_TIMEOUT": "2h", "SNAKEPIT_MAX_RESTARTS": "2/2m", "SNAKEPIT_HEALTH_INTERVAL": "2m", "SNAKEPIT_HEALTH_TIMEOUT": "2h",
-		"SNAKEPIT_MAX_MEMORY": "2MB", "SNAKEPIT_TTL": "2h", "SNAKEPIT_MAX_CALLS": "2", "SNAKEPIT_RESOURCE_CLEANUP": "off",
+		"SNAKEPIT_MAX_MEMORY": "2MB", "SNAKEPIT_TTL": "2h", "SNAKEPIT_MAX_CALLS": "2", "SNAKEPIT_PRELOAD": "true", "SNAKEPIT_STANDBY": "2", "SNAKEPIT_RESOURCE_CLEANUP": "off",
 		"SNAKEPIT_METRICS": "127.0.0.1:2", "SNAKEPIT_LOG_FORMAT": "json", "SNAKEPIT_ORPHANS": "warn", "SNAKEPIT_EMERGENCY_CLEANUP": "report",
 		"SNAKEPIT_RUN_ID": "marker", // of the worker that runs this, say; it must not count
 	}
@@ -106,7 +106,7 @@ pools: {default: {workers: 3, adapter: "file:C", base_port: 3000, max_memory: 3M
 		"run-id": "flag", "python": "bin/flag", "python-path": "flag", "host": "127.0.0.1",
 		"ready-timeout": "1s", "grace": "1m", "workers": "1", "adapter": "flag:C", "base-port": "1000",
 		"release-timeout": "1h", "max-restarts": "1/1m", "health-interval": "1m", "health-timeout": "1h",
-		"max-memory": "1MB", "ttl": "1h", "max-calls": "1", "resource-cleanup": "wait",
+		"max-memory": "1MB", "ttl": "1h", "max-calls": "1", "preload": "false", "standby": "1", "resource-cleanup": "wait",
 		"orphans": "kill", "emergency-cleanup": "kill", "metrics": ":1", "log-format": "text",
 	}
 	orphans := map[string]string{"flag": "kill", "variable": "warn", "file": "ignore"}
@@ -126,6 +126,7 @@ pools: {default: {workers: 3, adapter: "file:C", base_port: 3000, max_memory: 3M
 			Pools: []Pool{{
 				Name: "default", Workers: n, Adapter: layer + ":C", BasePort: 1000 * n,
 				MaxMemory: uint64(n) * 1_000_000, TTL: d * time.Hour, MaxCalls: n,
+				StartMethod: "forkserver", Preload: n == 2, Standby: n,
 			}},
 		}
 	}
@@ -161,7 +162,7 @@ func TestLoadPrecedenceIsPerSetting(t *testing.T) {
 		ReleaseTimeout: DefaultReleaseTimeout, MaxRestarts: DefaultMaxRestarts, RestartWindow: DefaultRestartWindow,
 		HealthInterval: DefaultHealthInterval, HealthTimeout: DefaultHealthTimeout,
 		Orphans: DefaultOrphans, EmergencyCleanup: DefaultCleanup, ResourceCleanup: DefaultResources, LogFormat: "text",
-		Pools: []Pool{{Name: "web", Workers: 1, Adapter: DefaultAdapter, BasePort: 9000}},
+		Pools: []Pool{byDefault(Pool{Name: "web", Workers: 1, Adapter: DefaultAdapter, BasePort: 9000})},
 	}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)

@@ -186,7 +186,8 @@ func TestFlagNamesCoverEverySetting(t *testing.T) {
 	want := []string{
 		"python-path", "pool", "run-id", "python", "host", "ready-timeout", "grace",
 		"release-timeout", "max-restarts", "health-interval", "health-timeout", "orphans", "metrics", "log-format",
-		"emergency-cleanup", "resource-cleanup", "workers", "adapter", "command", "ready", "base-port", "max-memory", "ttl", "max-calls",
+		"emergency-cleanup", "resource-cleanup", "workers", "adapter", "command", "ready",
+		"start-method", "preload", "standby", "base-port", "max-memory", "ttl", "max-calls",
 	}
 	if diff := cmp.Diff(want, FlagNames()); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
@@ -201,8 +202,8 @@ func TestValidate(t *testing.T) {
 			ReleaseTimeout: 1, RestartWindow: 1, HealthTimeout: 1,
 			Orphans: "warn", EmergencyCleanup: "report", ResourceCleanup: "off", LogFormat: "json", Metrics: "[::1]:0",
 			Pools: []Pool{
-				{Name: "a", Workers: 2, Adapter: "m:C"},
-				{Name: "b", Workers: 2, Command: []string{"server", "{port}"}, Ready: "log:x"},
+				{Name: "a", Workers: 2, Adapter: "m:C", StartMethod: "spawn"},
+				{Name: "b", Workers: 2, Command: []string{"server", "{port}"}, Ready: "log:x", StartMethod: "spawn"},
 			},
 		}
 	}
@@ -256,6 +257,10 @@ func TestValidate(t *testing.T) {
 		"port range":     {func(c *Config) { c.Pools[0].BasePort = 65535 }, "2 workers need the ports 65535 to 65536"},
 		"overlap":        {func(c *Config) { c.Pools[0].BasePort, c.Pools[1].BasePort = 5000, 5001 }, `its ports 5001 to 5002 overlap those of pool "a", 5000 to 5001`},
 		"overlap, above": {func(c *Config) { c.Pools[0].BasePort, c.Pools[1].BasePort = 5001, 5000 }, "overlap"},
+		"start method":   {func(c *Config) { c.Pools[0].StartMethod = "" }, "none of forkserver, spawn"},
+		"standby":        {func(c *Config) { c.Pools[0].Standby = 1 }, "the workers are spawned"},
+		"preload":        {func(c *Config) { c.Pools[0].Preload = true }, "the workers are spawned"},
+		"forked command": {func(c *Config) { c.Pools[1].StartMethod = "forkserver" }, "only workers with an adapter"},
 		"env name":       {func(c *Config) { c.Pools[0].Env = map[string]string{"A-B": ""} }, "a variable's name"},
 		"env marker":     {func(c *Config) { c.Pools[0].Env = map[string]string{"SNAKEPIT_RUN_ID": "x"} }, "sets this variable itself"},
 		"env lifeline":   {func(c *Config) { c.Pools[0].Env = map[string]string{"SNAKEPIT_LIFELINE_FD": "x"} }, "sets this variable itself"},
@@ -283,8 +288,8 @@ func TestJSON(t *testing.T) {
 		ReleaseTimeout: 2 * time.Second, MaxRestarts: 0, RestartWindow: time.Minute, HealthInterval: 0, HealthTimeout: time.Hour,
 		Orphans: "warn", EmergencyCleanup: "off", ResourceCleanup: "wait", Metrics: ":9464", LogFormat: "json",
 		Pools: []Pool{
-			{Name: "a", Workers: 2, Adapter: "m:C", BasePort: 1, Env: map[string]string{"A": "b"}},
-			{Name: "b", Workers: 1, Command: []string{"a b", "{port}"}, Ready: "tcp", MaxMemory: 512_000_000, TTL: time.Hour, MaxCalls: 7},
+			{Name: "a", Workers: 2, Adapter: "m:C", StartMethod: "forkserver", Preload: true, Standby: 2, BasePort: 1, Env: map[string]string{"A": "b"}},
+			{Name: "b", Workers: 1, Command: []string{"a b", "{port}"}, Ready: "tcp", StartMethod: "spawn", MaxMemory: 512_000_000, TTL: time.Hour, MaxCalls: 7},
 		},
 	}
 	data, err := json.Marshal(want)
@@ -293,8 +298,8 @@ func TestJSON(t *testing.T) {
 	}
 	const text = `{"run_id":"r","python":"/p","python_path":["/a"],"host":"::1",` +
 		`"orphans":"warn","emergency_cleanup":"off","resource_cleanup":"wait","metrics":":9464","log_format":"json","pools":[` +
-		`{"name":"a","workers":2,"adapter":"m:C","base_port":1,"env":{"A":"b"}},` +
-		`{"name":"b","workers":1,"command":["a b","{port}"],"ready":"tcp","base_port":0,"max_memory_bytes":512000000,"max_calls":7,"ttl":"1h0m0s"}],` +
+		`{"name":"a","workers":2,"adapter":"m:C","start_method":"forkserver","preload":true,"standby":2,"base_port":1,"env":{"A":"b"}},` +
+		`{"name":"b","workers":1,"command":["a b","{port}"],"ready":"tcp","start_method":"spawn","base_port":0,"max_memory_bytes":512000000,"max_calls":7,"ttl":"1h0m0s"}],` +
 		`"ready_timeout":"1m30s","grace":"0s","release_timeout":"2s","max_restarts":"0/1m0s","health_interval":"0s","health_timeout":"1h0m0s"}`
 	if diff := cmp.Diff(text, string(data)); diff != "" {
 		t.Errorf("JSON (-want +got):\n%s", diff)

@@ -30,7 +30,7 @@ func TestStatus(t *testing.T) {
 		t.Fatal(err)
 	}
 	worker := func(id string) *controlpb.Worker {
-		return &controlpb.Worker{Id: id, State: "ready", Pid: int32(os.Getpid()), Host: "127.0.0.1", Incarnation: 1, Calls: &controlpb.Calls{}}
+		return &controlpb.Worker{Id: id, State: "ready", Pid: int32(os.Getpid()), Host: "127.0.0.1", Incarnation: 1, StartMethod: "spawn", Calls: &controlpb.Calls{}}
 	}
 	want := &controlpb.StatusResponse{
 		RunId: "demo", State: "running", Version: "1.2.3",

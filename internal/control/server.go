@@ -168,7 +168,7 @@ func workerOf(s pool.Status) *controlpb.Worker {
 		Calls: &controlpb.Calls{Running: int32(s.Calls.Running), Ended: s.Calls.Ended, Failed: s.Calls.Failed},
 	}
 	if !s.Process.IsZero() {
-		w.StartedAt = timestamppb.New(s.StartedAt)
+		w.StartedAt, w.StartMethod = timestamppb.New(s.StartedAt), string(s.StartedBy)
 		// A process that has just ended uses nothing; its state says so shortly.
 		w.RssBytes, w.CpuSeconds, _ = procscan.Usage(s.Process)
 	}

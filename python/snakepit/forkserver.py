@@ -264,7 +264,16 @@ def _close(descriptor):
 
 
 def _descriptors():
-    return {int(name) for name in os.listdir("/proc/self/fd")}
+    """All that are open, without the one that the look itself needs."""
+    return {int(name) for name in os.listdir("/proc/self/fd") if _is_open(int(name))}
+
+
+def _is_open(descriptor):
+    try:
+        os.fstat(descriptor)
+    except OSError:
+        return False
+    return True
 
 
 def _reseed():

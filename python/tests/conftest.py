@@ -4,6 +4,7 @@ ends, descendants included."""
 import os
 
 import pytest
+from fork_process import ForkServerProcess
 from worker_process import WorkerProcess
 
 
@@ -32,6 +33,24 @@ def start_adapter(tmp_path, start):
         return start(*path, *arguments, **options)
 
     return make
+
+
+@pytest.fixture
+def fork_server(tmp_path):
+    """fork_server(source, *arguments) makes a ForkServerProcess, for the class Own
+    of a module with this source, or for the showcase adapter."""
+    started = []
+
+    def make(source=None, *arguments, **options):
+        if source is not None:
+            (tmp_path / "own.py").write_text(source)
+            arguments = ("--python-path", str(tmp_path), "--adapter", "own:Own", *arguments)
+        started.append(ForkServerProcess(tmp_path, *arguments, **options))
+        return started[-1]
+
+    yield make
+    for server in started:
+        server.close()
 
 
 @pytest.fixture(scope="module")

@@ -281,6 +281,7 @@ type Worker struct {
 	Message       string                 `protobuf:"bytes,12,opt,name=message,proto3" json:"message,omitempty"`
 	Health        *Health                `protobuf:"bytes,13,opt,name=health,proto3" json:"health,omitempty"` // of the process; absent before it has answered
 	Calls         *Calls                 `protobuf:"bytes,14,opt,name=calls,proto3" json:"calls,omitempty"`
+	StartMethod   string                 `protobuf:"bytes,15,opt,name=start_method,json=startMethod,proto3" json:"start_method,omitempty"` // "spawn", "fork" or "standby"; "" while the slot has no process
 	unknownFields protoimpl.UnknownFields
 	sizeCache     protoimpl.SizeCache
 }
@@ -411,6 +412,13 @@ func (x *Worker) GetCalls() *Calls {
 		return x.Calls
 	}
 	return nil
+}
+
+func (x *Worker) GetStartMethod() string {
+	if x != nil {
+		return x.StartMethod
+	}
+	return ""
 }
 
 // Health is the last health RPC that was answered as it should be.
@@ -1908,7 +1916,7 @@ const file_internal_control_control_proto_rawDesc = "" +
 	"\x04name\x18\x01 \x01(\tR\x04name\x12\x18\n" +
 	"\adesired\x18\x02 \x01(\x05R\adesired\x12\x14\n" +
 	"\x05ready\x18\x03 \x01(\x05R\x05ready\x125\n" +
-	"\aworkers\x18\x04 \x03(\v2\x1b.snakepit.control.v1.WorkerR\aworkers\"\xbd\x03\n" +
+	"\aworkers\x18\x04 \x03(\v2\x1b.snakepit.control.v1.WorkerR\aworkers\"\xe0\x03\n" +
 	"\x06Worker\x12\x0e\n" +
 	"\x02id\x18\x01 \x01(\tR\x02id\x12\x14\n" +
 	"\x05state\x18\x02 \x01(\tR\x05state\x12\x10\n" +
@@ -1926,7 +1934,8 @@ const file_internal_control_control_proto_rawDesc = "" +
 	"\tlast_exit\x18\v \x01(\tR\blastExit\x12\x18\n" +
 	"\amessage\x18\f \x01(\tR\amessage\x123\n" +
 	"\x06health\x18\r \x01(\v2\x1b.snakepit.control.v1.HealthR\x06health\x120\n" +
-	"\x05calls\x18\x0e \x01(\v2\x1a.snakepit.control.v1.CallsR\x05calls\"c\n" +
+	"\x05calls\x18\x0e \x01(\v2\x1a.snakepit.control.v1.CallsR\x05calls\x12!\n" +
+	"\fstart_method\x18\x0f \x01(\tR\vstartMethod\"c\n" +
 	"\x06Health\x12*\n" +
 	"\x02at\x18\x01 \x01(\v2\x1a.google.protobuf.TimestampR\x02at\x12-\n" +
 	"\x04took\x18\x02 \x01(\v2\x19.google.protobuf.DurationR\x04took\"O\n" +
