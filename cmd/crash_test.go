@@ -2,6 +2,7 @@ package cmd
 
 import (
 	"context"
+	"runtime"
 	"slices"
 	"strconv"
 	"strings"
@@ -10,6 +11,7 @@ import (
 	"time"
 
 	"github.com/snakepit-dev/snakepit/internal/config"
+	"github.com/snakepit-dev/snakepit/pkg/pool"
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
@@ -139,6 +141,35 @@ func (r *crashRun) awaitWorkers(tb testing.TB) {
 			tb.Errorf("worker PID %d lives on: %v", w.ID().PID, err)
 		}
 	}
+	r.awaitBeside(ctx, tb)
+}
+
+// awaitBeside waits for the end of what the launcher keeps beside the workers, which
+// nothing names: the forkserver, and who stands by or is just being forked.
+func (r *crashRun) awaitBeside(ctx context.Context, tb testing.TB) {
+	tb.Helper()
+	for {
+		all, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true})
+		left := slices.DeleteFunc(all.Run(r.id), func(p procscan.Process) bool {
+			return p.WorkerID != pool.ForkserverID("default") && p.WorkerID != pool.StandbyID("default")
+		})
+		switch {
+		case err == nil && len(left) == 0:
+			return
+		case ctx.Err() != nil:
+			tb.Errorf("%d processes beside the workers live on: %+v, %v", len(left), left, err)
+			return
+		}
+		time.Sleep(5 * time.Millisecond)
+	}
+}
+
+// forkservers is how many a run with one pool has.
+func forkservers(s *sandbox) int {
+	if runtime.GOOS != "linux" || slices.Contains(s.env, "SNAKEPIT_START_METHOD=spawn") {
+		return 0
+	}
+	return 1
 }
 
 // mustBeClean fails if anything of the sandbox's runs is left.

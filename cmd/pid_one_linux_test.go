@@ -43,9 +43,10 @@ func TestSupervisorIsPIDOne(t *testing.T) {
 	host := startFirst(t, s, id)
 	endNamesakes := beside.withNamesakes(t)
 
+	s.mustRun(t, "", "restart", "default-0", "--run-id", id) // its forks become children of PID 1
 	known := childrenOf(t, host.Process.Pid)
-	if len(known) != 3 {
-		t.Fatalf("children of the supervisor: PID %v; want two workers and the guard", known)
+	if want := 3 + forkservers(s); len(known) != want {
+		t.Fatalf("children of the supervisor: PID %v; want two workers, the guard, and %d forkserver", known, want-3)
 	}
 	s.mustRun(t, "", "call", "spawn", "--run-id", id)
 	s.mustRun(t, "", "call", "spawn", "--run-id", id)
@@ -98,7 +99,7 @@ func TestPIDOneIsKilled(t *testing.T) {
 // startFirst starts a supervisor as PID 1 and waits until it is ready.
 func startFirst(t *testing.T, s *sandbox, id string) *exec.Cmd {
 	t.Helper()
-	host := asFirst(t, s.command("start", "--workers", "2", "--run-id", id, "--adapter", "strange:Strange"))
+	host := asFirst(t, s.command("start", "--workers", "2", "--standby", "0", "--run-id", id, "--adapter", "strange:Strange"))
 	stderr, err := host.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

@@ -156,7 +156,7 @@ func seen(ts *testscript.TestScript, runID, who string) (map[string]string, erro
 		for _, w := range pool.Workers {
 			if w.ID == who {
 				return map[string]string{
-					"state": w.State, "pid": strconv.Itoa(w.PID), "port": strconv.Itoa(w.Port), "last_exit": w.LastExit,
+					"state": w.State, "pid": strconv.Itoa(w.PID), "port": strconv.Itoa(w.Port), "last_exit": w.LastExit, "start_method": w.StartMethod,
 					"restarts": strconv.Itoa(w.Restarts), "incarnation": strconv.Itoa(w.Incarnation),
 				}, nil
 			}
@@ -195,6 +195,28 @@ func cmdLet(ts *testscript.TestScript, _ bool, args []string) {
 	fields, err := seen(ts, args[1], args[2])
 	ts.Check(err)
 	ts.Setenv(args[0], fields[args[3]])
+}
+
+// event RUN NAME COUNT: so many events of that name, or more.
+func checkEvent(ts *testscript.TestScript, args []string) error {
+	run, err := rundir.Open(runsIn(ts.Getenv("XDG_STATE_HOME")), args[0])
+	if err != nil {
+		return err
+	}
+	events, err := readEvents(run)
+	if err != nil {
+		return err
+	}
+	count := 0
+	for _, e := range events {
+		if e.Event == args[1] {
+			count++
+		}
+	}
+	if count < number10(ts, args[2]) {
+		return fmt.Errorf("%d events %s, want %s", count, args[1], args[2])
+	}
+	return nil
 }
 
 // events RUN WORKERS STATE...: what every worker of the run went through.

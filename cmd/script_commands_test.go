@@ -36,6 +36,7 @@ func storyCommands() map[string]storyCommand {
 		"listing":        checkListing,
 		"worker":         checkWorker,
 		"events":         checkEvents,
+		"event":          checkEvent,
 		"alive":          checkAlive,
 		"file":           checkFile,
 		"found":          checkFound,
