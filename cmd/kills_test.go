@@ -48,6 +48,7 @@ func TestKilledAnywhere(t *testing.T) {
 	limit := v.measure(t)
 	for i := range kills(t) {
 		phase, layers := []string{"start", "stop"}[i%2], []string{"", "none", "none", ""}[i%4]
+		v.method = startMethods()[i/4%len(startMethods())]
 		after := rand.N(limit[phase])
 		v.start(t, layers)
 		endNamesakes := func() {}
@@ -59,7 +60,7 @@ func TestKilledAnywhere(t *testing.T) {
 		time.Sleep(after) // any moment is as good as another
 		v.signal(t, syscall.SIGKILL)
 		_ = v.cmd.Wait() // it was killed, or had stopped before
-		what := fmt.Sprintf("killed %v after the begin of its %s, layers %q", after, phase, layers)
+		what := fmt.Sprintf("killed %v after the begin of its %s, layers %q, %s", after, phase, layers, v.method)
 		out := v.killOrphans(t, what)
 		if left := v.left(t); len(left) > 0 {
 			t.Fatalf("%s: left: %q\nkill-orphans: %s", what, left, out)
@@ -79,6 +80,7 @@ func TestKilledAnywhere(t *testing.T) {
 type victim struct {
 	s      *sandbox
 	id     string
+	method string // of starting workers; "" for the default
 	cmd    *exec.Cmd
 	stderr *bufio.Reader
 }
@@ -86,7 +88,7 @@ type victim struct {
 func (v *victim) start(t *testing.T, layers string) {
 	t.Helper()
 	v.cmd = v.s.command("start", "--workers", "2", "--run-id", v.id)
-	v.cmd.Env = append(slices.Clip(v.cmd.Env), layersVariable+"="+layers)
+	v.cmd.Env = append(slices.Clip(v.cmd.Env), layersVariable+"="+layers, startMethodVariable+"="+v.method)
 	pipe, err := v.cmd.StderrPipe()
 	if err != nil {
 		t.Fatal(err)

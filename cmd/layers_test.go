@@ -11,13 +11,17 @@ import (
 // Each layer alone, the others switched off, ends a run whose supervisor was
 // killed.
 func TestEachLayerAlone(t *testing.T) {
+	underEachMethod(t, eachLayerAlone)
+}
+
+func eachLayerAlone(t *testing.T, method string) {
 	for _, layer := range []string{"lifeline", "pdeathsig", "guard"} {
 		t.Run(layer, func(t *testing.T) {
 			if layer == "pdeathsig" && runtime.GOOS != "linux" {
 				t.Skip("only Linux has a parent-death signal")
 			}
 			t.Parallel()
-			s := newCrashSandbox(t)
+			s := newCrashSandbox(t).startsBy(method)
 			r, _ := startWatchedRun(t, s, newRunID(t), layer, 2)
 			if (r.guard != nil) != (layer == "guard") {
 				t.Fatalf("guard: %v, with the layer %s alone", r.guard, layer)
@@ -36,7 +40,9 @@ func TestEachLayerAlone(t *testing.T) {
 
 // With no layer, orphans remain: the switches work, and the tests above test
 // something. They are found, and ended by those who look afterwards.
-func TestNoLayer(t *testing.T) {
+func TestNoLayer(t *testing.T) { underEachMethod(t, noLayer) }
+
+func noLayer(t *testing.T, method string) {
 	const sameName = "next start of the same name"
 	for name, sweep := range map[string]func(*testing.T, *sandbox, string){
 		"kill-orphans": func(t *testing.T, s *sandbox, id string) {
@@ -57,7 +63,7 @@ func TestNoLayer(t *testing.T) {
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
-			s := newCrashSandbox(t)
+			s := newCrashSandbox(t).startsBy(method)
 			r, endNamesakes := startWatchedRun(t, s, newRunID(t), "none", 2)
 			r.mustDie(t, r.supervisor)
 			for _, w := range r.workers {
@@ -78,8 +84,12 @@ func TestNoLayer(t *testing.T) {
 // Supervisor and guard are killed in the same instant: the workers know by
 // themselves.
 func TestSupervisorAndGuardKilled(t *testing.T) {
+	underEachMethod(t, supervisorAndGuardKilled)
+}
+
+func supervisorAndGuardKilled(t *testing.T, method string) {
 	t.Parallel()
-	s := newCrashSandbox(t)
+	s := newCrashSandbox(t).startsBy(method)
 	r, _ := startWatchedRun(t, s, newRunID(t), "", 4)
 	r.mustDie(t, r.guard, r.supervisor)
 	r.awaitWorkers(t)

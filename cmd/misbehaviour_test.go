@@ -97,7 +97,9 @@ func (r *crashRun) misbehave(t *testing.T, s *sandbox) []*procscan.Handle {
 // left their session, a bomb of ten forks, a stopped worker, one with a zombie:
 // whoever has to end them ends all of them, and nobody else, and tells the true
 // count.
-func TestMisbehaviour(t *testing.T) {
+func TestMisbehaviour(t *testing.T) { underEachMethod(t, misbehaviour) }
+
+func misbehaviour(t *testing.T, method string) {
 	for name, tt := range map[string]struct {
 		layers string
 		end    func(*testing.T, *sandbox, *crashRun) (ended []int)
@@ -108,7 +110,7 @@ func TestMisbehaviour(t *testing.T) {
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			s := newCrashSandbox(t)
+			s := newCrashSandbox(t).startsBy(method)
 			s.write(t, "rude.py", rude)
 			id := newRunID(t)
 			beside := s.beside(t, id)

@@ -92,8 +92,10 @@ func awaitAllReady(t *testing.T, client *control.Client) []*controlpb.Worker {
 // Two of eight workers are killed every 25 ms, thirty times, under 200 calls at
 // once. Afterwards all eight are back on their ports, and no call has failed but
 // those of the killed.
-func TestCrashStorm(t *testing.T) {
-	_, _, client := startControlled(t, "--workers", "8", "--max-restarts", "1000/5s")
+func TestCrashStorm(t *testing.T) { underEachMethod(t, crashStorm) }
+
+func crashStorm(t *testing.T, method string) {
+	_, _, client := startControlled(t, "--start-method", method, "--workers", "8", "--max-restarts", "1000/5s")
 	before := workersIn(t, client)
 	ctx, cancel := context.WithCancel(t.Context())
 	failures := make(chan error, 100_000)
@@ -155,8 +157,10 @@ func afterColon(text string) string {
 // port that the worker had.
 //
 //	SNAKEPIT_TEST_RESTARTS=200 go test -race ./cmd -run RestartsInARow
-func TestRestartsInARow(t *testing.T) {
-	_, _, client := startControlled(t, "--workers", "4")
+func TestRestartsInARow(t *testing.T) { underEachMethod(t, restartsInARow) }
+
+func restartsInARow(t *testing.T, method string) {
+	_, _, client := startControlled(t, "--start-method", method, "--workers", "4")
 	ports := map[string]int32{}
 	for _, w := range workersIn(t, client) {
 		ports[w.Id] = w.Port
