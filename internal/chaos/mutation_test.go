@@ -37,6 +37,7 @@ func mutations() []mutation {
 		}, "normal_shutdown", "the scenario goes on"},
 		{"no lifeline", []edit{
 			{"pkg/pool/exec.go", "if !slices.Contains(l.without, Lifeline) {", "if false {"},
+			{"pkg/pool/forkserver.go", "!slices.Contains(l.without, Lifeline)}", "false}"},
 		}, "ignores_term", "no survivor"},
 		{"a guard that ends nobody", []edit{
 			{"internal/guard/main.go", "	verdict := p.look(ctx, true)\n", "	verdict := Verdict{}\n"},

@@ -66,7 +66,8 @@ func (s *stage) baseEnv() []string {
 // isPoolSetting tells a variable that would say something of a pool of ours.
 func isPoolSetting(entry string) bool {
 	name, _, _ := strings.Cut(entry, "=")
-	return strings.HasPrefix(name, "SNAKEPIT_") && name != "SNAKEPIT_PYTHON" && !strings.HasPrefix(name, "SNAKEPIT_TEST_")
+	kept := name == "SNAKEPIT_PYTHON" || name == "SNAKEPIT_START_METHOD" || strings.HasPrefix(name, "SNAKEPIT_TEST_")
+	return strings.HasPrefix(name, "SNAKEPIT_") && !kept
 }
 
 // command is a command line about the run, not started yet.

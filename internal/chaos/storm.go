@@ -3,6 +3,7 @@ package chaos
 import (
 	"context"
 	"fmt"
+	"strconv"
 	"strings"
 	"syscall"
 	"time"
@@ -57,7 +58,7 @@ func slotsOf(mine []process, entries []entryFile) []worker {
 	var there []worker
 	for _, p := range mine {
 		slot := registered[p.pid]
-		if slot == "" && p.role() == "" && p.pid == p.pgid && named[p.ppid] != named[p.pid] {
+		if slot == "" && p.role() == "" && p.pid == p.pgid && isSlot(named[p.pid]) && named[p.ppid] != named[p.pid] {
 			slot = named[p.pid]
 		}
 		if slot != "" {
@@ -65,6 +66,13 @@ func slotsOf(mine []process, entries []entryFile) []worker {
 		}
 	}
 	return there
+}
+
+// isSlot tells the id of a worker, which ends in a number, from that of a process
+// beside the workers: a forkserver, a fork that stands by.
+func isSlot(id string) bool {
+	_, err := strconv.Atoi(id[strings.LastIndexByte(id, '-')+1:])
+	return err == nil
 }
 
 // ownersUntouched looks whether supervisor and guard are the same.

@@ -57,10 +57,10 @@ func workersSuite() []Scenario {
 		},
 		{
 			Name: "start_fails_every_other_time", Suite: SuiteWorkers,
-			Assumes: "every worker takes connections",
+			Assumes: "every worker takes connections, and none stands by (--standby 0)",
 			Fault:   "a worker gets SIGKILL, up to 0.5 s after that, and its next start fails",
 			Brings:  "an adapter that raises at its second start", needs: needsPython,
-			steps: then(bring("Moody"), start, pause(500*time.Millisecond), crashOne, targetBack, startedThrice, othersUntouched),
+			steps: then(bring("Moody", "--standby", "0"), start, pause(500*time.Millisecond), crashOne, targetBack, startedThrice, othersUntouched),
 		},
 		{
 			Name: "slow_stop", Suite: SuiteWorkers,
