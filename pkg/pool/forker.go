@@ -49,8 +49,9 @@ type forker struct {
 	server   *forkserver
 	unready  int // forkservers in a row that never took a request
 	standbys []*standby
-	making   bool // of a worker that stands by; it is one at a time
-	failures int  // workers in a row that ended before they stood by
+	making   chan struct{} // closed when the worker that is being made to stand by is there; nil: there is none
+	awaited  bool          // a launch waits for that one
+	failures int           // workers in a row that ended before they stood by
 	pause    *backoff.ExponentialBackOff
 	helpers  map[*child]struct{} // all that live, to be ended
 	hurried  chan struct{}       // closed: nobody is to wait for their end any more

@@ -16,7 +16,9 @@ type standby struct {
 	child *child
 	late  *lateOutput
 	link  link
-	warm  bool // it waits for its place; guarded by the forker's mutex
+	warm  chan struct{} // closed when it waits for its place
+
+	claimed bool // a launch waits for it; guarded by the forker's mutex
 }
 
 // seat is the socket over which a worker that stands by gets its place.
@@ -40,15 +42,17 @@ const maxFailures = 3
 func (f *forker) prepare(spec Spec) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	if f.making || f.spawns || f.retired.Err() != nil || f.failures >= maxFailures || len(f.standbys) >= f.command.Fork.Standby {
+	if f.making != nil || f.spawns || f.retired.Err() != nil || f.failures >= maxFailures || len(f.standbys) >= f.command.Fork.Standby {
 		return
 	}
-	f.making = true
+	made := make(chan struct{})
+	f.making = made
 	spec.Worker, spec.Port, spec.Incarnation = StandbyID(f.pool), 0, 0
 	f.running.Go(func() {
 		s, err := f.makeStandby(spec)
 		f.mu.Lock()
-		f.making = false
+		f.making, f.awaited = nil, false
+		close(made)
 		if s != nil {
 			f.standbys = append(f.standbys, s)
 		}
@@ -73,7 +77,7 @@ func (f *forker) makeStandby(spec Spec) (*standby, error) {
 		return nil, errors.Join(err, ours.close())
 	}
 	f.add(c)
-	return &standby{child: c, late: late, link: ours}, nil
+	return &standby{child: c, late: late, link: ours, warm: make(chan struct{})}, nil
 }
 
 // attend waits until it is warm, and for its end as long as it has no place.
@@ -82,8 +86,8 @@ func (f *forker) attend(s *standby, spec Spec) {
 		Warm bool `json:"warm"`
 	}
 	if s.link.receive(f.retired, 0, &said) == nil && said.Warm {
+		close(s.warm)
 		f.mu.Lock()
-		s.warm = true
 		f.failures = 0
 		f.pause.Reset()
 		f.mu.Unlock()
@@ -128,10 +132,15 @@ func (f *forker) failed(pid int, reason string, spec Spec) {
 	}
 }
 
+// warmPatience is how long a launch waits for a worker that does not stand by yet,
+// but was forked before: it is there sooner than one that is forked now, beside it.
+const warmPatience = 250 * time.Millisecond
+
 // seat gives the place to a worker that stands by; nil when none can take it.
 func (f *forker) seat(spec Spec) *child {
+	patience := time.After(warmPatience)
 	for {
-		s := f.pop()
+		s := f.await(patience)
 		if s == nil {
 			return nil
 		}
@@ -154,17 +163,54 @@ func (f *forker) seat(spec Spec) *child {
 	}
 }
 
-// pop takes the oldest that is warm.
-func (f *forker) pop() *standby {
-	f.mu.Lock()
-	defer f.mu.Unlock()
-	for i, s := range f.standbys {
-		if s.warm && f.retired.Err() == nil {
-			f.standbys = append(f.standbys[:i:i], f.standbys[i+1:]...)
-			return s
+// await takes one out of those who stand by, once it is warm; nil when there is none
+// in time.
+func (f *forker) await(patience <-chan time.Time) *standby {
+	for f.retired.Err() == nil {
+		s, coming := f.claim()
+		switch {
+		case s == nil && coming == nil:
+			return nil
+		case s == nil:
+			select {
+			case <-coming:
+			case <-patience:
+				return nil
+			}
+			continue
+		}
+		select {
+		case <-s.warm:
+			if f.drop(s) {
+				return s
+			}
+		case <-s.child.done: // who attends to it tells why
+		case <-patience:
+			f.mu.Lock()
+			s.claimed = false
+			f.mu.Unlock()
+			return nil
 		}
 	}
 	return nil
+}
+
+// claim is the oldest that nobody waits for. When there is none yet, coming is closed
+// when there is; but one waits for it, and no more.
+func (f *forker) claim() (s *standby, coming <-chan struct{}) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	for _, s := range f.standbys {
+		if !s.claimed {
+			s.claimed = true
+			return s, nil
+		}
+	}
+	if f.making == nil || f.awaited {
+		return nil, nil
+	}
+	f.awaited = true
+	return nil, f.making
 }
 
 func (f *forker) dismissStandby(s *standby) {

@@ -1,5 +1,7 @@
 """What people write: adapters, and methods marked as tools."""
 
+import contextlib
+import copy
 import inspect
 import re
 
@@ -58,6 +60,12 @@ class Tool:
         except InvalidTool as error:
             raise InvalidTool(f"tool {self.name}{_place(method)}: {error}") from None
 
+    def of(self, function):
+        """The same tool of another instance, whose method this is."""
+        same = copy.copy(self)
+        same.function = function
+        return same
+
     @property
     def usage(self):
         """The call as a person writes it: add(a: float, b: float)."""
@@ -67,17 +75,34 @@ class Tool:
 def tools_of(adapter):
     """The tools of an adapter instance by name, sorted; raises InvalidTool."""
     found = {}
-    for attribute in dir(type(adapter)):
-        method = inspect.getattr_static(type(adapter), attribute)
-        if isinstance(method, (staticmethod, classmethod)):
-            method = method.__func__
-        if inspect.getattr_static(method, _MARK, None) is None:
-            continue
-        each = Tool(attribute, method, getattr(adapter, attribute))
+    for attribute, method in _marked(type(adapter)):
+        function = getattr(adapter, attribute)
+        known = _known.get(method)
+        each = known.of(function) if known else Tool(attribute, method, function)
         if each.name in found:
             raise InvalidTool(f"tool {each.name}{_place(method)}: two methods have this name")
         found[each.name] = each
     return dict(sorted(found.items()))
+
+
+_known = {}  # tools of classes that were looked at before, by their function
+
+
+def look_at(kind):
+    """Reads the signatures of an adapter's tools before there is an instance. What
+    is wrong with them is told when there is one."""
+    for attribute, method in _marked(kind):
+        with contextlib.suppress(Exception):
+            _known[method] = Tool(attribute, method, getattr(object.__new__(kind), attribute))
+
+
+def _marked(kind):
+    for attribute in dir(kind):
+        method = inspect.getattr_static(kind, attribute)
+        if isinstance(method, (staticmethod, classmethod)):
+            method = method.__func__
+        if inspect.getattr_static(method, _MARK, None) is not None:
+            yield attribute, method
 
 
 def _first_line(method):

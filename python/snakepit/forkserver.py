@@ -20,6 +20,7 @@ import contextlib
 import ctypes
 import fcntl
 import gc
+import importlib
 import json
 import os
 import signal
@@ -37,14 +38,23 @@ MESSAGE_LIMIT = 64 * 1024
 # prctl(2)
 _SET_PARENT_DEATH_SIGNAL, _GET_CHILD_SUBREAPER = 1, 37
 _GO = b"g"
+_LATE = (
+    *("grpc._server", "grpc._interceptor", "encodings.idna", "unicodedata"),
+    *("concurrent.futures.thread", "random", "subprocess", "multiprocessing", "logging"),
+)
 
 
 class Birth:
     """What a forked worker has been given: its ready channel; its lifeline, if
-    it has one; its seat, if it stands by."""
+    it has one; its seat, if it stands by.
 
-    def __init__(self, channel, rope, seat):
+    It keeps the forkserver's own things: to let go of them would write to each, and
+    so copy the memory in which it lies.
+    """
+
+    def __init__(self, channel, rope, seat, keepsakes):
         self.channel, self.rope, self.seat = channel, rope, seat
+        self._keepsakes = keepsakes
 
 
 def serve(chosen, prepare):
@@ -93,8 +103,10 @@ class ForkServer:
         before = _descriptors()
         self._sources = Sources()
         self._preloaded = chosen.preload
-        if chosen.preload:
-            loader.preload(chosen.adapter[0])
+        _import_late()
+        # Our own adapter comes with us: its module does not change.
+        if chosen.preload or chosen.adapter[0].startswith("snakepit."):
+            loader.preload(*chosen.adapter)
             self._sources.note()
         # What the adapter has opened is its own, and goes along to its workers.
         self._adapters = _descriptors() - before
@@ -173,7 +185,7 @@ class ForkServer:
         _reseed()
         self._chosen.worker_id, self._chosen.port = request["worker"], request["port"]
         seat = Seat(given["seat"], self._sources, self._marker) if "seat" in given else None
-        return Birth(ready.Channel(given["ready"]), given.get("lifeline"), seat)
+        return Birth(ready.Channel(given["ready"]), given.get("lifeline"), seat, (self, labour))
 
 
 class _Labour:
@@ -247,6 +259,14 @@ class _Refusal(Exception):
 
     def message(self):
         return {"refused": self.kind, "message": str(self)}
+
+
+def _import_late():
+    """Imports what a worker imports when it first needs it: each would do so, and
+    have it in memory of its own."""
+    for name in _LATE:
+        with contextlib.suppress(ImportError):
+            importlib.import_module(name)
 
 
 def _send(link, message):

@@ -5,7 +5,7 @@ import importlib
 import sys
 import traceback
 
-from snakepit.adapter import Adapter, tools_of
+from snakepit.adapter import Adapter, look_at, tools_of
 from snakepit.failures import InvalidTool, StartFailure
 
 
@@ -27,11 +27,11 @@ def load(module_name, class_name):
     return adapter, tools
 
 
-def preload(module_name):
-    """Imports the adapter's module. What goes wrong is printed and no more: each
-    worker meets it again, and reports it."""
+def preload(module_name, class_name):
+    """Imports the adapter's module, and looks at its tools. What goes wrong is
+    printed and no more: each worker meets it again, and reports it."""
     try:
-        _import(module_name)
+        look_at(_class(_import(module_name), class_name))
     except StartFailure as failure:
         sys.stderr.write(f"{failure.trace}snakepit forkserver: {failure.message}\n")
 

@@ -4,6 +4,7 @@ A process that imported them before serves old code to whoever has edited them
 and restarts a worker to see it.
 """
 
+import itertools
 import os
 import site
 import sys
@@ -22,21 +23,21 @@ class Sources:
     def __init__(self):
         packages = _package_directories()
         self._settled = (*_library_directories(), *packages)
-        self._known = set(sys.modules)  # ours, and what we import
+        self._known = len(sys.modules)  # ours, and what we import
         self._seen = {path: _state(path) for path in packages}
         self._since = time.time_ns() - _TICK
 
     def note(self):
-        """Looks at what was imported since; returns whether that is anything."""
-        new = set(sys.modules) - self._known
-        self._known |= new
+        """Looks at what was imported since. It does not touch what was there before:
+        in a fork that would copy the memory in which it lies."""
+        new = list(itertools.islice(reversed(sys.modules), len(sys.modules) - self._known))
+        self._known = len(sys.modules)
         for name in new:
             path = getattr(sys.modules.get(name), "__file__", None)
             if path and not path.startswith(self._settled) and path not in self._seen:
                 state = _state(path)
                 # Written while we imported: before or after it was read, who knows.
                 self._seen[path] = None if state and state[0] >= self._since else state
-        return bool(new)
 
     def changed(self):
         """A file or directory that is not as it was; None when all are."""
