@@ -106,6 +106,30 @@ func TestForkserverKilled(t *testing.T) {
 	}
 }
 
+// A forkserver that does not answer is replaced, and the launch that needed it goes on.
+func TestForkserverFrozen(t *testing.T) {
+	t.Parallel()
+	s, id, client := startControlled(t, "--workers", "1", "--start-method", "forkserver", "--standby", "0")
+	frozen := holdProcess(t, awaitEvents(t, s, id, pool.ForkserverStarted, 1)[0].PID)
+	if err := frozen.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	err := client.Restart(t.Context(), control.Restart{Workers: []string{"default-0"}}, func(r pool.Restarted) {
+		if r.Err != nil {
+			t.Error(r.Err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if w := workersIn(t, client)[0]; w.State != "ready" || w.StartMethod != "fork" {
+		t.Errorf("%v", w)
+	}
+	if err := frozen.Wait(t.Context()); err != nil {
+		t.Error(err)
+	}
+}
+
 // A worker that stands by is killed: another one takes its seat, and nobody is
 // restarted for it.
 func TestStandbyKilled(t *testing.T) {

@@ -3,6 +3,7 @@ package cmd
 import (
 	"bufio"
 	"encoding/json"
+	"io"
 	"os"
 	"os/exec"
 	"strconv"
@@ -17,12 +18,19 @@ import (
 // BenchmarkRestart measures, in turn, the restart of a worker (snakepit restart, by
 // its own account of the phases and as a whole process) and the floor: a plain
 // Python gRPC server that is sent TERM, waited for, and started again on its port
-// until its health RPC answers. In milliseconds; ratio-p95 is p95 over p95, ratio
-// the median of each pair's.
+// until its health RPC answers. Where workers are forked, the server is a fork of a
+// bare Python process that has made its imports. In milliseconds; ratio-p95 is p95 over
+// p95, ratio the median of each pair's.
 //
-//	go test ./cmd -run '^$' -bench 'Restart$' -benchtime 200x
+//	go test ./cmd -run '^$' -bench 'Restart/' -benchtime 200x
 func BenchmarkRestart(b *testing.B) {
-	s := newCrashSandbox(b)
+	for _, method := range startMethods() {
+		b.Run(method, func(b *testing.B) { benchmarkRestart(b, method) })
+	}
+}
+
+func benchmarkRestart(b *testing.B, method string) {
+	s := newCrashSandbox(b).startsBy(method)
 	id := newRunID(b)
 	out := s.mustRun(b, "", "start", "-d", "--workers", "1", "--run-id", id, "-o", "json")
 	list, err := parsePromised(out)
@@ -30,7 +38,10 @@ func BenchmarkRestart(b *testing.B) {
 		b.Fatal(err)
 	}
 	worker := list.Runs[0].Pools[0].Workers[0]
-	plain := startBareServer(b, managedPython(b))
+	var plain floor = startBareServer(b, managedPython(b))
+	if method == "forkserver" {
+		plain = startBareForks(b, managedPython(b))
+	}
 
 	series := map[string][]float64{}
 	note := func(name string, ms float64) { series[name] = append(series[name], ms) }
@@ -131,6 +142,12 @@ server.stop(None).wait()
 os._exit(0)
 `
 
+// floor is what restarts are compared with.
+type floor interface {
+	start(*testing.B)
+	stop(*testing.B)
+}
+
 // bareServer is the floor's process and the port that it keeps.
 type bareServer struct {
 	python, script string
@@ -176,7 +193,12 @@ func (s *bareServer) start(b *testing.B) {
 	if line, err := bufio.NewReader(out).ReadString('\n'); line != "ready\n" {
 		b.Fatalf("the bare server said %q: %v", line, err)
 	}
-	client, err := pool.ConnectBridge("127.0.0.1", s.port)
+	mustBeHealthy(b, s.port)
+}
+
+func mustBeHealthy(b *testing.B, port int) {
+	b.Helper()
+	client, err := pool.ConnectBridge("127.0.0.1", port)
 	if err != nil {
 		b.Fatal(err)
 	}
@@ -194,4 +216,91 @@ func (s *bareServer) stop(b *testing.B) {
 	if err := s.process.Wait(); err != nil {
 		b.Fatal(err)
 	}
+}
+
+// forkScript has the imports of bareScript, and forks a server for each port that it
+// reads; an empty line ends it.
+const forkScript = `
+import os, signal, sys
+script = sys.argv[1]
+lines = open(script).read().split("server = ", 1)
+exec(compile(lines[0], script, "exec"))
+import gc, grpc._server, encodings.idna
+body = compile("server = " + lines[1], script, "exec")
+gc.collect()
+gc.freeze()
+for line in sys.stdin:
+    if line.strip():
+        pid = os.fork()
+        if not pid:
+            sys.argv[1] = line.strip()
+            exec(body)
+    else:
+        os.kill(pid, signal.SIGTERM)
+        os.waitpid(pid, 0)
+        print("stopped", flush=True)
+`
+
+// bareForks are servers that a bare Python process forks, one after the other on the
+// same port.
+type bareForks struct {
+	port int
+	to   io.Writer
+	from *bufio.Reader
+}
+
+func startBareForks(b *testing.B, python string) *bareForks {
+	b.Helper()
+	dir := b.TempDir()
+	for name, text := range map[string]string{"bare.py": bareScript, "forks.py": forkScript} {
+		if err := os.WriteFile(dir+"/"+name, []byte(text), 0o600); err != nil {
+			b.Fatal(err)
+		}
+	}
+	ports, err := portcheck.FreePorts("127.0.0.1", 1)
+	if err != nil {
+		b.Fatal(err)
+	}
+	cmd := exec.Command(python, dir+"/forks.py", dir+"/bare.py")
+	cmd.Stderr = os.Stderr
+	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
+	to, err := cmd.StdinPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	out, err := cmd.StdoutPipe()
+	if err != nil {
+		b.Fatal(err)
+	}
+	if err := cmd.Start(); err != nil {
+		b.Fatal(err)
+	}
+	b.Cleanup(func() {
+		_ = syscall.Kill(-cmd.Process.Pid, syscall.SIGKILL) // its group: nobody has waited for it yet
+		_ = cmd.Wait()                                      // says that it was killed
+	})
+	f := &bareForks{port: ports[0], to: to, from: bufio.NewReader(out)}
+	f.start(b)
+	return f
+}
+
+func (f *bareForks) say(b *testing.B, text, answer string) {
+	b.Helper()
+	if _, err := io.WriteString(f.to, text+"\n"); err != nil {
+		b.Fatal(err)
+	}
+	if line, err := f.from.ReadString('\n'); line != answer+"\n" {
+		b.Fatalf("the bare forks said %q: %v", line, err)
+	}
+}
+
+func (f *bareForks) start(b *testing.B) {
+	b.Helper()
+	f.say(b, strconv.Itoa(f.port), "ready")
+	mustBeHealthy(b, f.port)
+}
+
+func (f *bareForks) stop(b *testing.B) {
+	b.Helper()
+	f.say(b, "", "stopped")
 }
