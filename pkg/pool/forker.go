@@ -223,8 +223,7 @@ func (f *forker) giveUp(reason error) error {
 	f.spawns = true
 	server := f.server
 	f.server = nil
-	idle := f.standbys
-	f.standbys = nil
+	idle := slices.Clone(f.standbys)
 	f.mu.Unlock()
 	if !first {
 		return errSpawn
@@ -234,7 +233,9 @@ func (f *forker) giveUp(reason error) error {
 		f.dismiss(server.child)
 	}
 	for _, s := range idle {
-		f.dismiss(s.child)
+		if f.drop(s) {
+			f.dismissStandby(s)
+		}
 	}
 	return errSpawn
 }
@@ -351,6 +352,7 @@ func (f *forker) drop(s *standby) bool {
 		return false
 	}
 	f.standbys = slices.Delete(f.standbys, at, at+1)
+	close(s.left)
 	return true
 }
 

@@ -17,6 +17,7 @@ type standby struct {
 	late  *lateOutput
 	link  link
 	warm  chan struct{} // closed when it waits for its place
+	left  chan struct{} // closed when it does not stand by any more
 
 	claimed bool // a launch waits for it; guarded by the forker's mutex
 }
@@ -77,7 +78,7 @@ func (f *forker) makeStandby(spec Spec) (*standby, error) {
 		return nil, errors.Join(err, ours.close())
 	}
 	f.add(c)
-	return &standby{child: c, late: late, link: ours, warm: make(chan struct{})}, nil
+	return &standby{child: c, late: late, link: ours, warm: make(chan struct{}), left: make(chan struct{})}, nil
 }
 
 // attend waits until it is warm, and for its end as long as it has no place.
@@ -94,9 +95,12 @@ func (f *forker) attend(s *standby, spec Spec) {
 		f.launcher.notice(Notice{Pool: f.pool, Kind: StandbyReady, Worker: spec.Worker, PID: s.child.id.PID})
 		f.prepare(spec) // another, if several are to stand by
 	}
-	<-s.child.done
+	select {
+	case <-s.child.done:
+	case <-s.left:
+	}
 	if !f.drop(s) {
-		return // it has had a place, or was dismissed
+		return // it has a place, or was dismissed
 	}
 	f.remove(s.child)
 	f.leaveOutput(s)

@@ -65,7 +65,7 @@ def serve(chosen, prepare):
     try:
         with _ending_with(link):
             prepare()
-            server = ForkServer(link, chosen)
+            server = _made(link, chosen)
     except StartFailure as failure:
         _send(link, {"ready": False, "kind": failure.kind, "message": failure.message})
         raise
@@ -77,6 +77,13 @@ def serve(chosen, prepare):
         birth = server.answer(json.loads(text), descriptors)
         if birth is not None:
             return birth
+
+
+def _made(link, chosen):
+    try:
+        return ForkServer(link, chosen)
+    except OSError as error:  # no /proc, say
+        raise StartFailure("forkserver", f"cannot fork workers here: {error}") from None
 
 
 @contextlib.contextmanager
