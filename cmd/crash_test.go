@@ -20,6 +20,7 @@ type crashRun struct {
 	id                string
 	supervisor, guard *procscan.Handle // guard is nil when there is none
 	workers           []*procscan.Handle
+	key               string // of this life of the run: another may have its name
 }
 
 // startWatchedRun is startCrashRun with bystanders, those of the same name too.
@@ -61,6 +62,13 @@ func hold(tb testing.TB, id, started string) *crashRun {
 	}
 	for _, w := range run.Pools[0].Workers {
 		r.workers = append(r.workers, holdProcess(tb, w.PID))
+	}
+	all, err := procscan.Scan(tb.Context(), procscan.Options{ReadEnv: true})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	if p, found := all.Find(run.Pools[0].Workers[0].PID); found {
+		r.key = p.Key
 	}
 	return r
 }
@@ -151,7 +159,7 @@ func (r *crashRun) awaitBeside(ctx context.Context, tb testing.TB) {
 	for {
 		all, err := procscan.Scan(ctx, procscan.Options{ReadEnv: true})
 		left := slices.DeleteFunc(all.Run(r.id), func(p procscan.Process) bool {
-			return p.WorkerID != pool.ForkserverID("default") && p.WorkerID != pool.StandbyID("default")
+			return p.Key != r.key || p.WorkerID != pool.ForkserverID("default") && p.WorkerID != pool.StandbyID("default")
 		})
 		switch {
 		case err == nil && len(left) == 0:

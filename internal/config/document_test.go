@@ -87,7 +87,7 @@ func TestDocumentUnknownKeyHint(t *testing.T) {
 	for text, want := range map[string]string{
 		"x: 1":               "known here: features, grace, health_interval, health_timeout, host, log_format, max_restarts, metrics, orphans, pools, python, python_path, ready_timeout, release_timeout, run_id",
 		"features: {x: 1}":   "known here: emergency_cleanup, resource_cleanup",
-		"pools: {a: {x: 1}}": "known here: adapter, base_port, command, env, max_calls, max_memory, ready, ttl, workers",
+		"pools: {a: {x: 1}}": "known here: adapter, base_port, command, env, max_calls, max_memory, preload, ready, standby, start_method, ttl, workers",
 	} {
 		_, err := parseDocument("f.yaml", []byte(text))
 		var e *Error

@@ -81,7 +81,7 @@ func (s *supervisor) strays() finder {
 			all, err = union(all, adopted), errors.Join(err, failed)
 		}
 		leaders := s.leaders()
-		return slices.DeleteFunc(all, func(p procscan.Process) bool { return leaders[p.PGID] }), err
+		return slices.DeleteFunc(all, func(p procscan.Process) bool { return leaders[p.PGID] || isBeingForked(p, all) }), err
 	}
 }
 
@@ -147,13 +147,18 @@ func withoutFamilies(all []procscan.Process, heads map[procscan.ID]string) []pro
 	})
 }
 
+// isBeingForked says that the process is a fork of a forkserver's fork, which its
+// launcher is about to hear of, and ends.
+func isBeingForked(p procscan.Process, all []procscan.Process) bool {
+	return slices.ContainsFunc(all, func(parent procscan.Process) bool {
+		return p.PPID == parent.PID && pool.IsForkserverID(parent.WorkerID)
+	})
+}
+
 // leaders are the PIDs of the workers and of what their launcher keeps beside them,
 // which lead groups of that number.
 func (s *supervisor) leaders() map[int]bool {
-	leaders := map[int]bool{}
-	for _, id := range s.launcher.Helpers() {
-		leaders[id.PID] = true
-	}
+	leaders := s.launcher.Started()
 	for _, p := range s.pools {
 		for _, status := range p.Status() {
 			if !status.Process.IsZero() {

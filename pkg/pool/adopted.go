@@ -55,6 +55,18 @@ func (l *ExecLauncher) started(pid int) bool {
 	return ours
 }
 
+// Started are the PIDs of all that the launcher has started and not waited for yet:
+// workers, forkservers, who stands by. Each leads a group of that number.
+func (l *ExecLauncher) Started() map[int]bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	all := make(map[int]bool, len(l.children))
+	for pid := range l.children {
+		all[pid] = true
+	}
+	return all
+}
+
 // families are these processes and who descends from them.
 func families(all procscan.Snapshot, heads []procscan.Process, runID string) []procscan.Process {
 	children := map[int][]procscan.Process{}

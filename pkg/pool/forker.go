@@ -5,13 +5,12 @@ import (
 	"errors"
 	"fmt"
 	"slices"
+	"strings"
 	"sync"
 	"syscall"
 	"time"
 
 	"github.com/cenkalti/backoff/v5"
-
-	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 // Fork says how the workers of a pool are forked.
@@ -26,7 +25,12 @@ type Fork struct {
 
 // ForkserverID is the worker id that the forkserver of a pool carries. It is as
 // long as that of any worker, whose id is written over it.
-func ForkserverID(pool string) string { return pool + "-fork" }
+func ForkserverID(pool string) string { return pool + forkserverSuffix }
+
+const forkserverSuffix = "-fork"
+
+// IsForkserverID says whether it is the id of a forkserver.
+func IsForkserverID(id string) bool { return strings.HasSuffix(id, forkserverSuffix) }
 
 // StandbyID is the id of workers of the pool that have no place yet.
 func StandbyID(pool string) string { return pool + "-next" }
@@ -107,19 +111,6 @@ func (l *ExecLauncher) known(pool string) *forker {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	return l.forkers[pool]
-}
-
-// Helpers are the living forkservers and workers that stand by.
-func (l *ExecLauncher) Helpers() []procscan.ID {
-	var all []procscan.ID
-	for _, f := range l.allForkers() {
-		f.mu.Lock()
-		for c := range f.helpers {
-			all = append(all, c.id)
-		}
-		f.mu.Unlock()
-	}
-	return all
 }
 
 // launch gives the place to a worker that stands by, or has one forked for it.

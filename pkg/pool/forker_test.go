@@ -125,8 +125,8 @@ func TestSpawnsWhereForksWouldNotBeChildren(t *testing.T) {
 	if len(told) != 1 || told[0].Kind != ForkFallback || told[0].Pool != "default" || told[0].Reason == "" {
 		t.Errorf("it told %+v, want the fallback, once", told)
 	}
-	if len(l.Helpers()) != 0 {
-		t.Errorf("beside the workers: %v", l.Helpers())
+	if len(l.Started()) != 2 {
+		t.Errorf("it has started PID %v, want the two workers", l.Started())
 	}
 }
 
