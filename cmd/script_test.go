@@ -74,6 +74,7 @@ func setUpStory(env *testscript.Env) error {
 	env.Setenv("XDG_STATE_HOME", state)
 	env.Setenv("XDG_RUNTIME_DIR", runtime)
 	env.Setenv("XDG_CACHE_HOME", xdg.CacheHome)
+	env.Setenv(startMethodVariable, os.Getenv(startMethodVariable))
 	if dir := os.Getenv("GOCOVERDIR"); dir != "" {
 		env.Setenv("GOCOVERDIR", dir) // where the coverage of these processes goes
 	}

@@ -22,6 +22,10 @@ class Own(Adapter):
         return VERSION
 
     @tool
+    def variable(self, name: str) -> str:
+        return os.environ[name]
+
+    @tool
     def environment(self, name: str) -> str:
         import subprocess
         return subprocess.run(["sh", "-c", "echo $" + name], capture_output=True, text=True).stdout
@@ -57,6 +61,7 @@ def test_a_worker_like_any_other(fork_server):
 def test_descendants_inherit_its_marker(fork_server):
     worker = fork_server(OWN).ready().fork(worker="default-12").connect()
     assert worker.call("environment", name="SNAKEPIT_WORKER_ID") == "default-12\n"
+    assert worker.call("variable", name="SNAKEPIT_WORKER_ID") == "default-12"
     assert worker.call("environment", name="SNAKEPIT_FORK_FD") == "\n"
 
 
