@@ -57,7 +57,27 @@ func Scan(ctx context.Context, opts Options) (Snapshot, error) {
 	if opts.Ancestors && !opts.Tree {
 		err = errors.Join(err, s.addAncestors(ctx, &all))
 	}
+	if opts.Tree {
+		for i := range all.Processes {
+			if p := &all.Processes[i]; p.PPID != 0 {
+				if _, seen := all.Find(p.PPID); !seen {
+					p.adoptedSince()
+				}
+			}
+		}
+	}
 	return all, err
+}
+
+// adoptedSince looks for another parent than the one that was seen, which has ended
+// since; false: it has none.
+func (p *Process) adoptedSince() bool {
+	now, err := readStat(p.PID)
+	if err != nil || now.start != p.Start || now.ppid == p.PPID {
+		return false
+	}
+	p.PPID = now.ppid
+	return true
 }
 
 // addAncestors reads those that the scan had no reason to keep. They may have
@@ -78,7 +98,12 @@ func (s scanner) addAncestors(ctx context.Context, all *Snapshot) error {
 		switch {
 		case err == nil:
 			all.Processes = append(all.Processes, p)
-		case !errors.Is(err, ErrGone):
+		case errors.Is(err, ErrGone):
+			delete(kept, pid) // others may have had it for a parent
+			if all.Processes[i].adoptedSince() {
+				i--
+			}
+		default:
 			errs = append(errs, fmt.Errorf("cannot read process %d: %w", pid, err))
 		}
 	}

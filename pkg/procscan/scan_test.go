@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"os"
+	"os/exec"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -181,5 +182,30 @@ func BenchmarkScan(b *testing.B) {
 			}
 			b.ReportMetric(float64(scanned), "processes")
 		})
+	}
+}
+
+// A parent that ended between the look at its child and the look at itself has left
+// the child to another one, which is its parent now.
+func TestParentThatHasEndedMeanwhile(t *testing.T) {
+	gone := exec.Command("true")
+	if err := gone.Run(); err != nil {
+		t.Fatal(err)
+	}
+	self, err := Lookup(os.Getpid())
+	if err != nil {
+		t.Fatal(err)
+	}
+	all := Snapshot{Processes: []Process{{ID: self, PPID: gone.Process.Pid}}}
+	if err := (scanner{boot: self.Boot}).addAncestors(t.Context(), &all); err != nil {
+		t.Error(err)
+	}
+	p, _ := all.Find(self.PID)
+	if _, found := all.Find(os.Getppid()); p.PPID != os.Getppid() || !found {
+		t.Errorf("its parent is PID %d, and PID %d was found: %t", p.PPID, os.Getppid(), found)
+	}
+	another := Process{ID: ID{PID: self.PID, Start: self.Start + 1}, PPID: gone.Process.Pid}
+	if another.adoptedSince() {
+		t.Error("another process has that PID now, and its parent was taken")
 	}
 }
