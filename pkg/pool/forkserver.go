@@ -181,7 +181,7 @@ func (s *forkserver) fork(c *child, theirs ends, seat *seat) error {
 		return err
 	}
 	c.identify(process)
-	if err := s.link.send(map[string]int{"adopt": told.PID}); err == nil {
+	if err = s.link.send(map[string]int{"adopt": told.PID}); err == nil {
 		_, err = s.answer()
 	}
 	return l.awaitAdoption(c, err)
