@@ -64,7 +64,7 @@ func TestReadmeOpensWithTheTwoCommands(t *testing.T) {
 // With -update the README gets what was printed.
 func TestReadmeTour(t *testing.T) {
 	lines, blocks := readBlocks(t)
-	managedPython(t) // made here, so that the tour does not show how
+	managedPython(t)                // made here, so that the tour does not show how
 	s := newSandbox(t).startsBy("") // it has two pools, and a variable would be about one
 	s.beside(t, "demo")
 	s.write(t, "README.md", strings.Join(lines, "\n"))

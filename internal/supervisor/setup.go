@@ -73,6 +73,16 @@ func (s *supervisor) makePools() error {
 	return nil
 }
 
+// beginForkservers has them import what workers need while the guard starts.
+func (s *supervisor) beginForkservers() {
+	for _, p := range s.opts.Config.Pools {
+		s.launcher.Begin(pool.Spec{
+			RunID: s.opts.Config.RunID, Pool: p.Name, Host: s.opts.Config.Host,
+			Grace: s.opts.Config.Grace, ReadyTimeout: s.opts.Config.ReadyTimeout,
+		})
+	}
+}
+
 // commandOf is the program of a pool's workers: Python's, or a foreign one.
 func (s *supervisor) commandOf(p config.Pool) (func(pool.Spec) pool.Command, error) {
 	if len(p.Command) > 0 {

@@ -171,6 +171,7 @@ func (s *supervisor) run(ctx context.Context) (err error) {
 	if err := s.writeRecord(); err != nil {
 		return err
 	}
+	s.beginForkservers()
 	if err := s.startGuard(); err != nil {
 		s.record = rundir.Record{} // one with its end takes the place of that
 		return err

@@ -47,6 +47,7 @@ type forker struct {
 	turn     chan struct{} // one value: who holds it speaks to the forkserver, or starts one
 	retired  context.Context
 	close    context.CancelFunc
+	begun    error // of Begin, for the next launch; who has the turn reads it
 
 	mu       sync.Mutex // guards what follows; nothing waits under it
 	spawns   bool       // for good
@@ -100,6 +101,21 @@ func (l *ExecLauncher) Prepare(spec Spec) {
 	}
 }
 
+// Begin starts what the first launch of a pool needs before that comes, and returns at
+// once; the launch waits for it, and hears of its error.
+func (l *ExecLauncher) Begin(spec Spec) {
+	command := l.command(spec)
+	if command.Fork == nil {
+		return
+	}
+	f := l.forker(spec, command)
+	f.turn <- struct{}{} // nobody has it yet
+	f.running.Go(func() {
+		defer func() { <-f.turn }()
+		_, f.begun = f.serving(spec.ReadyTimeout)
+	})
+}
+
 // Retire implements Preparer.
 func (l *ExecLauncher) Retire(pool string, grace time.Duration, force bool) {
 	if f := l.known(pool); f != nil {
@@ -135,6 +151,10 @@ func (f *forker) fork(spec Spec, output Output, seat *seat) (*child, error) {
 		return nil, ErrStopping
 	}
 	defer func() { <-f.turn }()
+	if err := f.begun; err != nil && !errors.Is(err, errSpawn) {
+		f.begun = nil
+		return nil, err
+	}
 	for try := 0; ; try++ {
 		server, err := f.serving(spec.ReadyTimeout)
 		if err != nil {
