@@ -10,7 +10,7 @@ import (
 
 const (
 	onlyLinux = "workers can be forked on Linux only"
-	spawnHint = "Choose spawn, or leave it out."
+	spawnHint = "choose spawn, or leave it out"
 )
 
 // maxStandby is far more than any pool restarts at once.
@@ -32,14 +32,14 @@ func checkStandby(n int) *fault {
 	}
 	return &fault{
 		fmt.Sprintf("the number of workers that stand by must be from 0 to %d", maxStandby),
-		fmt.Sprintf("Give a whole number from 0 to %d.", maxStandby),
+		fmt.Sprintf("give a whole number from 0 to %d", maxStandby),
 	}
 }
 
 func parseSwitch(text string) (bool, *fault) {
 	on, err := strconv.ParseBool(text)
 	if err != nil {
-		return false, &fault{"it is neither true nor false", "Give true or false."}
+		return false, &fault{"it is neither true nor false", "give true or false"}
 	}
 	return on, nil
 }
@@ -78,7 +78,7 @@ func (p Pool) checkStart() (key string, f *fault) {
 	return "", nil
 }
 
-const forkHint = "Leave it out, or choose --start-method forkserver for a pool with an adapter (on Linux)."
+const forkHint = "leave it out, or choose --start-method forkserver for a pool with an adapter (on Linux)"
 
 // validateStart checks how the workers of the pool are started.
 func (p Pool) validateStart() error {
