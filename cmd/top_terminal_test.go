@@ -25,7 +25,7 @@ func (s *sandbox) showTop(t *testing.T, args ...string) *onTerminal {
 // TestTopOnATerminal watches a real run until its supervisor is killed.
 func TestTopOnATerminal(t *testing.T) {
 	s := newCrashSandbox(t)
-	run := startCrashRun(t, s, newRunID(t), "", 2)
+	run := startCrashRun(t, s, newRunID(t), "", 2, "--standby", "0") // nothing happens by itself
 	before := filesIn(t, s.runs())
 	top := s.showTop(t, "--interval", "100ms")
 	top.await(run.id, "2/2 ready", "default-0", "default-1", "HEALTH", "RESTARTS")
@@ -62,7 +62,7 @@ func TestTopOnATerminal(t *testing.T) {
 // TestTopStopsARun: the run, and what it left, which is nothing.
 func TestTopStopsARun(t *testing.T) {
 	s := newCrashSandbox(t)
-	run := startCrashRun(t, s, newRunID(t), "", 2)
+	run := startCrashRun(t, s, newRunID(t), "", 2, "--standby", "0") // nothing happens by itself
 	top := s.showTop(t, "--run-id", run.id)
 	top.await("default-1")
 	top.press("x")
