@@ -40,6 +40,7 @@ func arrows() map[string][]string {
 		"internal/pyenv":             {"python"},
 		"internal/config":            {},
 		"internal/chaos":             {}, // it must not share a mistake with what it checks
+		"internal/bench":             {"pkg/procscan"}, // it measures the program as a whole, from outside
 		"internal/rundir":            {"pkg/procscan"},
 		"internal/systemd":           {},
 
@@ -59,6 +60,7 @@ func startsProcesses() []string {
 		"internal/guard",                // this program itself
 		"internal/supervisor/detach.go", // this program itself
 		"internal/chaos",                // this program itself, and bystanders
+		"internal/bench",                // this program itself, and the floor beside it
 	}
 }
 

@@ -145,7 +145,7 @@ func (o *chaosOptions) run(ctx context.Context, args []string) error {
 	if o.output.value != "table" {
 		people = o.env.Err
 	}
-	if err := o.tryReport(); err != nil {
+	if err := tryReport(o.report, "chaos.xml"); err != nil {
 		return err
 	}
 	show := newChaosWatch(people, scenarios, options)
@@ -280,13 +280,13 @@ func (o *chaosOptions) pool(c config.Config, given map[string]string) chaos.Pool
 // tryReport finds out beforehand that a report could not be written: it may take
 // an hour to come. An earlier one goes: if this process is killed, it would still be
 // green.
-func (o *chaosOptions) tryReport() error {
-	if o.report == "" {
+func tryReport(path, example string) error {
+	if path == "" {
 		return nil
 	}
-	file, err := os.OpenFile(o.report, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
+	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
 	if err != nil {
-		return failf(exitUsage, "choose another place: --report chaos.xml", "cannot write the report: %w", err)
+		return failf(exitUsage, "choose another place: --report "+example, "cannot write the report: %w", err)
 	}
 	return file.Close()
 }

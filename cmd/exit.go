@@ -106,6 +106,7 @@ func judge(err error) (code int, hint string) {
 		cut     *cutShort
 		held    *pool.CleanupTimeoutError
 		again   *pool.NotRestartedError
+		limit   *pool.LimitError
 	)
 	switch {
 	case errors.As(err, &known):
@@ -114,6 +115,8 @@ func judge(err error) (code int, hint string) {
 		return exitUsage, "see " + usage.command + " --help"
 	case errors.As(err, &setting):
 		return codeOf(err, exitUsage), setting.Hint
+	case errors.As(err, &limit):
+		return exitUsage, limitHint(limit)
 	case errors.As(err, &python):
 		return pythonCode(python), python.Hint
 	case errors.As(err, &inUse) && inUse.Cleanup:
@@ -245,6 +248,14 @@ func startHint(e *pool.StartError) string {
 		return "find what ends the process while it starts: the lines above, os._exit in an adapter, a crash in native code"
 	}
 	return "mend it, and start again"
+}
+
+// limitHint says how to get through, or below.
+func limitHint(e *pool.LimitError) string {
+	if e.Fit > 0 {
+		return fmt.Sprintf("%s; or ask for at most %s", e.Raise, count(e.Fit, "worker", "workers"))
+	}
+	return e.Raise
 }
 
 // heldHint says how to get at whoever holds a port.

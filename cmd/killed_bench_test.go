@@ -1,10 +1,10 @@
 package cmd
 
 import (
-	"slices"
 	"testing"
 	"time"
 
+	"github.com/snakepit-dev/snakepit/internal/bench"
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
@@ -31,7 +31,7 @@ func BenchmarkSupervisorKilled(b *testing.B) {
 				began := time.Now()
 				r.kill(b, r.supervisor)
 				r.awaitWorkers(b)
-				took = append(took, milliseconds(began))
+				took = append(took, float64(time.Since(began).Microseconds())/1000)
 				if r.guard != nil {
 					if err := r.guard.Wait(b.Context()); err != nil {
 						b.Fatal(err)
@@ -39,18 +39,12 @@ func BenchmarkSupervisorKilled(b *testing.B) {
 				}
 			}
 			b.ReportMetric(0, "ns/op")
-			b.ReportMetric(quantile(took, 0.50), "p50-ms")
-			b.ReportMetric(quantile(took, 0.95), "p95-ms")
+			b.ReportMetric(bench.Median.Of(took), "p50-ms")
+			b.ReportMetric(bench.P95.Of(took), "p95-ms")
 			if len(memory) > 0 {
-				b.ReportMetric(median(memory), "guard-MB")
+				b.ReportMetric(bench.Median.Of(memory), "guard-MB")
 			}
 			s.mustBeClean(b)
 		})
 	}
-}
-
-// quantile is the value that this share of the values does not exceed.
-func quantile(values []float64, share float64) float64 {
-	sorted := slices.Sorted(slices.Values(values))
-	return sorted[min(len(sorted)-1, int(share*float64(len(sorted))))]
 }

@@ -6,6 +6,7 @@ package cmd
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -34,7 +35,10 @@ func Main(args []string) int {
 	env := &Env{In: os.Stdin, Out: os.Stdout, Err: os.Stderr, Now: time.Now, Getenv: os.Getenv, Service: service}
 	root := newRoot(env)
 	root.SetArgs(args)
-	failed := unlessReaderLeft(root.ExecuteContext(context.Background()))
+	stopProfile, failed := env.profile(args)
+	if failed == nil {
+		failed = errors.Join(unlessReaderLeft(root.ExecuteContext(context.Background())), stopProfile())
+	}
 	if failed == nil {
 		return exitDone
 	}
@@ -68,7 +72,7 @@ matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive,
 	})
 	root.AddCommand(
 		newStart(env), newStop(env), newRestart(env), newScale(env), newList(env), newTop(env), newCall(env), newLogs(env), newEvents(env), newVersion(env),
-		newOrphans(env), newKillOrphans(env), newChaos(env),
+		newOrphans(env), newKillOrphans(env), newChaos(env), newBench(env),
 		newDoctor(env), newPorts(env), newReport(env),
 		newSupervise(env), newGuard(env),
 	)

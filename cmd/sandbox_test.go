@@ -9,6 +9,8 @@ import (
 	"testing"
 
 	"github.com/adrg/xdg"
+
+	"github.com/snakepit-dev/snakepit/internal/pyenv"
 )
 
 // sandbox is a place in which the real binary runs as a user would run it, with
@@ -77,4 +79,20 @@ func (s *sandbox) command(args ...string) *exec.Cmd {
 	cmd.Args[0] = "snakepit"
 	cmd.Dir, cmd.Env = s.dir, s.env
 	return cmd
+}
+
+// managedPython is the interpreter that our own workers run in.
+func managedPython(tb testing.TB) string {
+	tb.Helper()
+	return managedEnvironment(tb).Python
+}
+
+// managedEnvironment has it, and the worker package.
+func managedEnvironment(tb testing.TB) pyenv.Environment {
+	tb.Helper()
+	env, err := pyenv.Resolve(tb.Context(), pyenv.Options{CacheDir: filepath.Join(xdg.CacheHome, "snakepit"), Path: os.Getenv("PATH")})
+	if err != nil {
+		tb.Fatal(err)
+	}
+	return env
 }

@@ -102,6 +102,9 @@ func (o *startOptions) prepare(ctx context.Context) (supervisor.Handoff, error) 
 	if err != nil {
 		return h, err
 	}
+	if err := supervisor.CheckLimits(h.Config); err != nil {
+		return h, err
+	}
 	if !h.Config.NeedsPython() {
 		return h, nil
 	}

@@ -1,6 +1,7 @@
 package rundir
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"maps"
@@ -36,13 +37,22 @@ type registryFile struct {
 // caller still returns only when its own change is on disk.
 type Registry struct {
 	path    string
-	write   func(path string, v any) error
+	write   func(path string, data []byte) error
 	changes chan change
 	queries chan chan []Entry
 	quit    chan struct{}
 	done    chan struct{} // closed when the owner has returned
 	once    sync.Once
 	last    []Entry // what it held at the end; read after done
+
+	lines map[string]line // of the file, by worker; the owner's
+}
+
+// line is an entry as it stands in the file. It is kept, because all are written at
+// every change: to encode each anew would take most of the time of a large start.
+type line struct {
+	entry Entry
+	text  []byte
 }
 
 type change struct {
@@ -53,14 +63,14 @@ type change struct {
 // OpenRegistry starts an empty registry in place of the one on disk. Close it
 // before the run.
 func (r *Run) OpenRegistry() (*Registry, error) {
-	return openRegistry(registryPath(r.dir), replaceJSON)
+	return openRegistry(registryPath(r.dir), replace)
 }
 
-func openRegistry(path string, write func(string, any) error) (*Registry, error) {
+func openRegistry(path string, write func(string, []byte) error) (*Registry, error) {
 	reg := &Registry{
 		path: path, write: write,
 		changes: make(chan change), queries: make(chan chan []Entry),
-		quit: make(chan struct{}), done: make(chan struct{}),
+		quit: make(chan struct{}), done: make(chan struct{}), lines: map[string]line{},
 	}
 	if err := reg.save(nil); err != nil {
 		return nil, err
@@ -158,10 +168,34 @@ func (reg *Registry) commit(old map[string]Entry, batch []change) map[string]Ent
 }
 
 func (reg *Registry) save(entries map[string]Entry) error {
-	if err := reg.write(reg.path, registryFile{SchemaVersion, sorted(entries)}); err != nil {
+	text, err := reg.encode(entries)
+	if err == nil {
+		err = reg.write(reg.path, text)
+	}
+	if err != nil {
 		return fmt.Errorf("cannot write the registry: %w", err)
 	}
 	return nil
+}
+
+// encode makes the text of a registryFile, one worker a line.
+func (reg *Registry) encode(entries map[string]Entry) ([]byte, error) {
+	text := fmt.Appendf(nil, "{\n  \"schema_version\": %d,\n  \"workers\": [", SchemaVersion)
+	separator := "\n    "
+	for _, e := range sorted(entries) {
+		known, ok := reg.lines[e.Worker]
+		if !ok || known.entry != e {
+			encoded, err := json.Marshal(e)
+			if err != nil {
+				return nil, err
+			}
+			known = line{e, encoded}
+			reg.lines[e.Worker] = known
+		}
+		text = append(append(text, separator...), known.text...)
+		separator = ",\n    "
+	}
+	return append(text, "\n  ]\n}\n"...), nil
 }
 
 func sorted(entries map[string]Entry) []Entry {

@@ -14,7 +14,7 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-func openTestRegistry(t *testing.T, write func(string, any) error) (*Registry, string) {
+func openTestRegistry(t *testing.T, write func(string, []byte) error) (*Registry, string) {
 	t.Helper()
 	dir := t.TempDir()
 	reg, err := openRegistry(registryPath(dir), write)
@@ -35,7 +35,7 @@ func onDisk(t *testing.T, dir string) []Entry {
 }
 
 func TestRegistry(t *testing.T) {
-	reg, dir := openTestRegistry(t, replaceJSON)
+	reg, dir := openTestRegistry(t, replace)
 	if got := onDisk(t, dir); len(got) != 0 {
 		t.Errorf("a new registry has %v", got)
 	}
@@ -76,7 +76,7 @@ func TestRegistry(t *testing.T) {
 }
 
 func TestRegistryManyAtOnce(t *testing.T) {
-	reg, dir := openTestRegistry(t, replaceJSON)
+	reg, dir := openTestRegistry(t, replace)
 	const n = 200
 	var wg sync.WaitGroup
 	for i := range n {
@@ -113,7 +113,7 @@ func TestRegistryGathers(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		proceed := make(chan struct{})
 		writes := 0
-		reg, err := openRegistry("", func(string, any) error {
+		reg, err := openRegistry("", func(string, []byte) error {
 			if writes++; writes == 2 { // the first is of the empty registry
 				<-proceed
 			}
@@ -148,7 +148,7 @@ func TestRegistryGathers(t *testing.T) {
 func TestRegistryFailedWriteChangesNothing(t *testing.T) {
 	full := errors.New("no space left on device")
 	fail := false
-	reg, _ := openTestRegistry(t, func(string, any) error {
+	reg, _ := openTestRegistry(t, func(string, []byte) error {
 		if fail {
 			return full
 		}
@@ -170,7 +170,7 @@ func TestRegistryFailedWriteChangesNothing(t *testing.T) {
 }
 
 func TestRegistryRefuses(t *testing.T) {
-	reg, _ := openTestRegistry(t, replaceJSON)
+	reg, _ := openTestRegistry(t, replace)
 	for _, e := range []Entry{{}, {Worker: "a", PID: -1}, {Worker: "a", PID: 1}, {Worker: "a", Port: 65536}} {
 		if err := reg.Put(e); err == nil {
 			t.Errorf("%+v was registered", e)

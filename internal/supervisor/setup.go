@@ -58,9 +58,12 @@ func (s *supervisor) makePools() error {
 	if s.adopts {
 		s.launcher.TakeAdopted()
 	}
+	gate := pool.NewGate()
 	s.launcher.OnNotice(s.note)
 	for _, p := range s.opts.Config.Pools {
 		options := poolOptions(s.opts.Config, p)
+		options.Gate = gate
+		options.Admit = func(more int) error { return s.admit(p, more) }
 		options.Launcher, options.Registry = s.launcher, registryOf{s.registry}
 		options.Observer, options.Calls = observer(s.observe), s.metrics.calls()
 		made, err := pool.New(options)

@@ -42,9 +42,14 @@ func (c *child) copyOutput(from *os.File) {
 		to = io.MultiWriter(to, c.watch)
 		defer c.watch.look() // the last line, which may have no end
 	}
-	_, _ = io.Copy(to, from)
+	// Behind a plain Reader, or the file would bring a larger buffer of its own.
+	_, _ = io.CopyBuffer(to, struct{ io.Reader }{from}, make([]byte, printBuffer))
 	_ = c.output.Close()
 }
+
+// printBuffer is what is read at a time of what a worker prints, in bytes. There is one
+// for each worker, and most print nothing.
+const printBuffer = 4 << 10
 
 // lenient goes on when what is written is lost: a log that cannot be written
 // must not break the pipe of a worker that serves.

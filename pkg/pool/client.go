@@ -54,6 +54,14 @@ func (e *ToolError) Error() string { return e.Type + ": " + e.Message }
 // maxMessage is the largest message on the wire, in bytes.
 const maxMessage = 100 << 20
 
+// What a connection may take of this process, in bytes. A supervisor has one to each
+// worker, and most are idle: the defaults are made for one that is busy. A window that
+// does not adapt saves a ping with every answer.
+const (
+	readBuffer = 4 << 10
+	window     = 1 << 20
+)
+
 // bridge is the Client of the workers' own protocol.
 type bridge struct {
 	conn *grpc.ClientConn
@@ -74,6 +82,11 @@ func newBridge(host string, port int, more ...grpc.DialOption) (*bridge, error) 
 		append(more,
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithNoProxy(),
+			grpc.WithDisableServiceConfig(),
+			grpc.WithSharedWriteBuffer(true),
+			grpc.WithReadBufferSize(readBuffer),
+			grpc.WithStaticStreamWindowSize(window),
+			grpc.WithStaticConnWindowSize(window),
 			grpc.WithDefaultCallOptions(grpc.MaxCallRecvMsgSize(maxMessage), grpc.MaxCallSendMsgSize(maxMessage)))...)
 	if err != nil {
 		return nil, fmt.Errorf("cannot make a client of %s:%d: %w", host, port, err)

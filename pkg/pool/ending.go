@@ -77,7 +77,7 @@ func (w *worker) tellResting() {
 func (w *worker) end(grace time.Duration, force bool, reason string) {
 	w.pool.calls.remove(w.id)
 	w.stopTimers()
-	w.dropSlot()
+	w.leaveGate(0)
 	w.client, w.recycling = nil, ""
 	w.move(Stopping, reason)
 	w.deadline = time.Now().Add(grace)

@@ -22,7 +22,10 @@ type (
 		cause          string           // of the Event that begins the restart
 		result         chan<- Restarted // buffered
 	}
-	turnCame    struct{ incarnation uint64 } // the worker may launch now
+	turnCame struct { // the worker may launch now
+		incarnation uint64
+		turn        pass
+	}
 	becameReady struct {
 		incarnation uint64
 		client      Client

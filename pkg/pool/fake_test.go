@@ -109,7 +109,7 @@ func (w *world) Launch(_ context.Context, spec Spec) (Process, error) {
 	}
 	p := &fakeProcess{
 		world: w, spec: spec, behaviour: b,
-		id: procscan.ID{PID: w.nextPID, Start: uint64(w.nextPID)}, done: make(chan struct{}),
+		id: procscan.ID{PID: w.nextPID, Start: uint64(w.nextPID)}, done: make(chan struct{}), born: time.Now(),
 	}
 	w.taken[spec.Port] = spec.Worker
 	w.processes = append(w.processes, p)
@@ -250,6 +250,7 @@ type fakeProcess struct {
 	behaviour
 	id   procscan.ID
 	done chan struct{}
+	born time.Time
 
 	once    sync.Once
 	exitAs  Exit

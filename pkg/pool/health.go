@@ -16,7 +16,7 @@ const recheck = time.Second
 
 // healthTurns is how many turns the workers of a pool are asked in during one
 // interval. To ask each at a time of its own costs several times as much: a
-// supervisor that sleeps is woken for every one (BenchmarkIdle).
+// supervisor that sleeps is woken for every one (row idle of snakepit bench).
 const healthTurns = 4
 
 func (w *worker) watchHealth() {

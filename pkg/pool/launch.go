@@ -11,7 +11,7 @@ import (
 
 // How a slot gets a process that serves.
 
-// enterPending asks for a launch slot for the next incarnation.
+// enterPending asks for a turn to launch the next incarnation.
 func (w *worker) enterPending(reason string) {
 	w.cancel()
 	w.stopTimers()
@@ -21,13 +21,14 @@ func (w *worker) enterPending(reason string) {
 	w.move(Pending, reason)
 	ctx := w.newContext()
 	go func(incarnation uint64) {
-		if !take(ctx, w.pool.slots) {
+		turn, ok := w.pool.gate.enter(ctx)
+		if !ok {
 			return
 		}
 		select {
-		case w.turns <- turnCame{incarnation}:
-		case <-ctx.Done(): // the worker has gone on, or ended: nobody would give the place back
-			w.pool.releaseSlot()
+		case w.turns <- turnCame{incarnation, turn}:
+		case <-ctx.Done(): // the worker has gone on, or ended: nobody would give the turn back
+			w.pool.gate.leave(turn, 0)
 		}
 	}(w.incarnation)
 }
@@ -41,8 +42,8 @@ func (w *worker) newContext() context.Context {
 
 // onTurn registers the slot, then launches its process: a crash in between
 // leaves an entry without a process, never a process without an entry.
-func (w *worker) onTurn() {
-	w.slot = true
+func (w *worker) onTurn(turn pass) {
+	w.turn = &turn
 	if w.portIsTaken() {
 		return
 	}
@@ -52,10 +53,12 @@ func (w *worker) onTurn() {
 		w.process, err = w.opts.Launcher.Launch(context.Background(), w.spec())
 	}
 	if err != nil {
-		w.dropSlot()
-		w.failure = w.newFailure(errors.Join(err, w.opts.Registry.Remove(w.id)))
-		w.onStartFailure()
+		w.onNoProcess(errors.Join(err, w.opts.Registry.Remove(w.id)))
 		return
+	}
+	if !w.shortSince.IsZero() {
+		w.shortSince = time.Time{}
+		w.pause.Reset()
 	}
 	if w.order != nil {
 		w.order.launched = true
@@ -87,7 +90,7 @@ func (w *worker) portIsTaken() bool {
 	if err == nil {
 		return false
 	}
-	w.dropSlot()
+	w.leaveGate(0)
 	held := w.heldPort(w.ctx, 0, err)
 	if !w.begins() && w.order != nil { // somebody waits, and wants it to be waited for
 		w.move(Blocked, held.Error())
@@ -172,8 +175,8 @@ func (w *worker) awaitReady(ctx context.Context, process Process) (Client, Healt
 
 func (w *worker) onReady(e becameReady) {
 	w.stopTimers()
-	w.dropSlot()
 	w.readyAt = time.Now()
+	w.leaveGate(w.readyAt.Sub(w.startedAt))
 	w.message, w.failure, w.served, w.client, w.health = "", nil, true, e.client, e.health
 	w.move(Ready, "answers")
 	incarnation := w.incarnation

@@ -91,37 +91,47 @@ func parseKills(text []byte) (int, bool) {
 // counterFile is the file with the counter for a process: in its own cgroup, or in
 // the next one above that has the memory controller.
 func counterFile(membership string) string {
-	text, err := os.ReadFile(membership)
-	if err != nil {
-		return ""
-	}
-	path, version := parseMembership(text)
-	mounts, err := os.ReadFile("/proc/self/mountinfo")
-	if err != nil || version == 0 {
-		return ""
-	}
-	point, below := parseMounts(mounts, version, path)
+	point, below := controlGroup(membership, "memory")
 	if point == "" {
 		return ""
 	}
-	name := map[int]string{1: "memory.oom_control", 2: "memory.events"}[version]
 	for dir := below; ; dir = filepath.Dir(dir) {
-		file := filepath.Join(point, dir, name)
-		if _, ok := readKills(file); ok || dir == "." {
-			return file
+		for _, name := range []string{"memory.events", "memory.oom_control"} { // of version 2, of version 1
+			file := filepath.Join(point, dir, name)
+			if _, ok := readKills(file); ok {
+				return file
+			}
+		}
+		if dir == "." {
+			return ""
 		}
 	}
 }
 
-// parseMembership finds the cgroup that counts the memory of a process in its
+// controlGroup is where the files of a process's control group are that has to do with
+// a controller: a mount point, and the way from there.
+func controlGroup(membership, controller string) (point, below string) {
+	text, err := os.ReadFile(membership)
+	if err != nil {
+		return "", ""
+	}
+	path, version := parseMembership(text, controller)
+	mounts, err := os.ReadFile("/proc/self/mountinfo")
+	if err != nil || version == 0 {
+		return "", ""
+	}
+	return parseMounts(mounts, version, controller, path)
+}
+
+// parseMembership finds the cgroup of a controller, such as memory, in a process's
 // /proc/PID/cgroup, whose lines are ID:CONTROLLERS:PATH (cgroups(7)): that of the
-// memory controller of version 1 if there is one, else that of version 2.
-func parseMembership(text []byte) (path string, version int) {
+// controller of version 1 if there is one, else that of version 2.
+func parseMembership(text []byte, controller string) (path string, version int) {
 	for line := range bytes.Lines(text) {
 		fields := strings.SplitN(strings.TrimSuffix(string(line), "\n"), ":", 3)
 		switch {
 		case len(fields) != 3:
-		case has(fields[1], "memory"):
+		case has(fields[1], controller):
 			return fields[2], 1
 		case fields[0] == "0" && fields[1] == "":
 			path, version = fields[2], 2
@@ -133,14 +143,14 @@ func parseMembership(text []byte) (path string, version int) {
 // parseMounts finds in a proc_pid_mountinfo(5) where the cgroup of that path is to
 // be seen: a mount point, and the way from there. The mount may show a part of the
 // hierarchy only, as in a container.
-func parseMounts(text []byte, version int, path string) (point, below string) {
+func parseMounts(text []byte, version int, controller, path string) (point, below string) {
 	for line := range bytes.Lines(text) {
 		front, back, _ := strings.Cut(string(line), " - ")
 		mount, system := strings.Fields(front), strings.Fields(back)
 		if len(mount) < 5 || len(system) < 3 {
 			continue
 		}
-		if version == 1 && (system[0] != "cgroup" || !has(system[2], "memory")) || version == 2 && system[0] != "cgroup2" {
+		if version == 1 && (system[0] != "cgroup" || !has(system[2], controller)) || version == 2 && system[0] != "cgroup2" {
 			continue
 		}
 		below, err := filepath.Rel(unescape(mount[3]), path)

@@ -27,7 +27,7 @@ func TestParseMembership(t *testing.T) {
 		{"nothing", "", "", 0},
 		{"no such lines", "x\n", "", 0},
 	} {
-		if path, version := parseMembership([]byte(tt.text)); path != tt.path || version != tt.version {
+		if path, version := parseMembership([]byte(tt.text), "memory"); path != tt.path || version != tt.version {
 			t.Errorf("%s: got %q of version %d", tt.name, path, version)
 		}
 	}
@@ -59,7 +59,7 @@ func TestParseMounts(t *testing.T) {
 		{"spaces", spaces, 2, "/a", "/mnt/my groups", "a"},
 		{"nonsense", "x - y\n\n - \n", 2, "/a", "", ""},
 	} {
-		if point, below := parseMounts([]byte(tt.text), tt.version, tt.path); point != tt.point || below != tt.want {
+		if point, below := parseMounts([]byte(tt.text), tt.version, "memory", tt.path); point != tt.point || below != tt.want {
 			t.Errorf("%s: got %q, %q", tt.name, point, below)
 		}
 	}

@@ -2,7 +2,6 @@ package pool
 
 import (
 	"fmt"
-	"runtime"
 	"time"
 )
 
@@ -20,7 +19,7 @@ type Options struct {
 	ReadyTimeout   time.Duration // from launch to ready; 30 s
 	Grace          time.Duration // from TERM to KILL; negative means none, 5 s
 	ReleaseTimeout time.Duration // how long a port may take to come free after its process went; 2 s
-	LaunchAtOnce   int           // how many workers may be starting together; twice the CPUs, at least 4
+	LaunchAtOnce   int           // how many workers may be starting together; what the Gate finds
 
 	// More than MaxRestarts within RestartWindow and the worker is given up
 	// (the restart intensity of OTP); 3 in 5 s. Negative: none at all.
@@ -47,6 +46,9 @@ type Options struct {
 	// starts over once a process has been ready for QuietTime; 50 ms, 30 s, 60 s.
 	BackoffMin, BackoffMax, QuietTime time.Duration
 
+	Gate *Gate // that the pools of one machine share; one of its own
+	// Admit is asked before workers are added by Scale: so many more. nil: they may be.
+	Admit    func(more int) error
 	Launcher Launcher     // required
 	Registry Registry     // none: workers are not registered anywhere
 	Observer Observer     // none: nobody is told
@@ -68,7 +70,6 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.ReadyTimeout, 30*time.Second)
 	setDefault(&o.Grace, 5*time.Second)
 	setDefault(&o.ReleaseTimeout, 2*time.Second)
-	setDefault(&o.LaunchAtOnce, max(4, 2*runtime.NumCPU()))
 	setDefault(&o.MaxRestarts, 3)
 	setDefault(&o.RestartWindow, 5*time.Second)
 	setDefault(&o.HealthInterval, 5*time.Second)
@@ -76,6 +77,12 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.BackoffMin, 50*time.Millisecond)
 	setDefault(&o.BackoffMax, 30*time.Second)
 	setDefault(&o.QuietTime, time.Minute)
+	switch {
+	case o.LaunchAtOnce > 0:
+		o.Gate = newFixedGate(o.LaunchAtOnce)
+	case o.Gate == nil:
+		o.Gate = NewGate()
+	}
 	if o.Registry == nil {
 		o.Registry = noRegistry{}
 	}

@@ -15,7 +15,7 @@ type Pool struct {
 	opts     Options
 	made     time.Time // from here on the turns of health RPCs are counted
 	calls    *dispatcher
-	slots    chan struct{} // one value for each launch under way
+	gate     *Gate         // where workers wait for their launch
 	rolling  chan struct{} // one value while workers are taken out of service in turn
 	scaling  chan struct{} // one value while the pool is made larger or smaller
 	begun    atomic.Bool   // Start was called, or Stop before it: workers run only once
@@ -35,7 +35,7 @@ func New(opts Options) (*Pool, error) {
 		return nil, err
 	}
 	p := &Pool{
-		opts: opts, made: time.Now(), slots: make(chan struct{}, opts.LaunchAtOnce),
+		opts: opts, made: time.Now(), gate: opts.Gate,
 		rolling: make(chan struct{}, 1), scaling: make(chan struct{}, 1), note: make(chan struct{}),
 	}
 	p.desired.Store(int64(opts.Workers))
@@ -70,11 +70,11 @@ func (p *Pool) Start(ctx context.Context) error {
 		switch {
 		case len(failures) > 0:
 			return p.startError(changed)
+		case p.stopping.Load() && ctx.Err() == nil: // then those that have settled were stopped
+			return fmt.Errorf("cannot start pool %q: %w", p.opts.Name, ErrStopping)
 		case settled == p.opts.Workers && !slices.ContainsFunc(p.all(), (*worker).isTelling):
 			p.started.Store(true)
 			return nil
-		case p.stopping.Load() && ctx.Err() == nil:
-			return fmt.Errorf("cannot start pool %q: %w", p.opts.Name, ErrStopping)
 		}
 		select {
 		case <-changed:
@@ -233,7 +233,7 @@ func (p *Pool) Stop(o StopOptions) []StopResult {
 // being launched who would have to share the CPU with it.
 func (p *Pool) prepareNext(spec Spec) {
 	preparer, can := p.opts.Launcher.(Preparer)
-	if !can || len(p.slots) > 0 || p.stopping.Load() {
+	if !can || p.gate.busy() || p.stopping.Load() {
 		return
 	}
 	if !slices.ContainsFunc(p.all(), (*worker).isBeingLaunched) {
@@ -295,5 +295,3 @@ func take(ctx context.Context, places chan struct{}) bool {
 		return false
 	}
 }
-
-func (p *Pool) releaseSlot() { <-p.slots }

@@ -39,7 +39,7 @@ func (w *worker) onExit() {
 	w.pool.calls.remove(w.id)
 	w.cancel()
 	w.stopTimers()
-	w.dropSlot()
+	w.leaveGate(0)
 	w.client, w.recycling = nil, ""
 	w.stop.Exit = w.lastExit
 	w.move(Releasing, w.lastExit)

@@ -84,11 +84,11 @@ func TestRestartInEveryState(t *testing.T) {
 			o := w.options(1)
 			o.LaunchAtOnce = 1
 			p := startPool(t, o)
-			p.slots <- struct{}{}
+			turn, _ := p.gate.enter(t.Context())
 			w.process("default-0").end(Exit{Code: 1})
 			time.Sleep(time.Second)
 			reach(t, p, Pending)
-			time.AfterFunc(time.Second, p.releaseSlot)
+			time.AfterFunc(time.Second, func() { p.gate.leave(turn, 0) })
 			restart(t, p)
 		})
 	})

@@ -30,6 +30,29 @@ func (w *worker) onStartFailure() {
 	w.restart(w.failure.Reason)
 }
 
+// onNoProcess is a launch that failed. A system that is short of something is asked
+// again, as long as a worker may take to become ready; it says nothing of the worker.
+func (w *worker) onNoProcess(err error) {
+	now := time.Now()
+	if isShortage(err) {
+		w.pool.gate.refused()
+	}
+	w.leaveGate(0)
+	if w.shortSince.IsZero() {
+		w.shortSince = now
+	}
+	if isShortage(err) && now.Sub(w.shortSince) < w.opts.ReadyTimeout && !w.pool.stopping.Load() {
+		pause := w.pause.NextBackOff()
+		w.message = err.Error()
+		w.move(Backoff, fmt.Sprintf("%v; next try in %v", err, pause.Round(time.Millisecond)))
+		w.setTimer(backoffTimer, pause)
+		return
+	}
+	w.shortSince = time.Time{}
+	w.failure = w.newFailure(err)
+	w.onStartFailure()
+}
+
 // begins says that the worker, or its pool, is still being started: somebody waits
 // for the first process, and wants to hear why it does not serve.
 func (w *worker) begins() bool { return !w.served || !w.pool.started.Load() }

@@ -47,6 +47,11 @@ func (p *Pool) grow(ctx context.Context, n int) error {
 	if len(added) == 0 {
 		return nil
 	}
+	if p.opts.Admit != nil {
+		if err := p.opts.Admit(len(added)); err != nil {
+			return fmt.Errorf("cannot scale pool %q: %w", p.opts.Name, err)
+		}
+	}
 	if err := p.givePorts(ctx, added); err != nil {
 		return err
 	}

@@ -42,6 +42,8 @@ func (w *worker) isTelling() bool { return w.telling.Load() }
 // cause says why a move to this state begins a restart; "" when it does not.
 func (w *worker) cause(to State) string {
 	switch {
+	case !w.shortSince.IsZero(): // it goes on with what it had begun
+		return ""
 	case to == Pending && w.order != nil:
 		return w.order.cause
 	case w.state == Blocked && to == Pending:
@@ -138,9 +140,11 @@ func (w *worker) stopTimers() {
 	clear(w.timers)
 }
 
-func (w *worker) dropSlot() {
-	if w.slot {
-		w.slot = false
-		w.pool.releaseSlot()
+// leaveGate lets the next worker start. This one took so long; 0: it did not become
+// ready.
+func (w *worker) leaveGate(took time.Duration) {
+	if w.turn != nil {
+		w.pool.gate.leave(*w.turn, took)
+		w.turn = nil
 	}
 }

@@ -27,7 +27,7 @@ type worker struct {
 	status  atomic.Pointer[Status] // a copy for others
 	inbox   chan any
 	telling atomic.Bool   // the observer is not through with the state in status
-	turns   chan turnCame // not in the inbox: a place that is left there is lost
+	turns   chan turnCame // not in the inbox: a turn that is left there is lost
 	done    chan struct{} // closed when run has returned
 
 	state       State
@@ -57,7 +57,8 @@ type worker struct {
 	stopAt      time.Time
 	resting     []chan<- StopResult // who waits for the slot to be empty
 	served      bool                // it was ready once
-	slot        bool                // holds one of the pool's launch slots
+	turn        *pass               // while it is starting, of the pool's gate
+	shortSince  time.Time           // the system would start no process for it since then; zero: it would
 	attempt     int                 // at releasing, for this incarnation
 	moves       int                 // to other ports, when a free one was taken meanwhile
 }
@@ -108,9 +109,9 @@ func (w *worker) handle(event any) {
 		w.onRestart(e)
 	case turnCame:
 		if w.current(e.incarnation, Pending) && !w.pool.stopping.Load() {
-			w.onTurn()
+			w.onTurn(e.turn)
 		} else {
-			w.pool.releaseSlot()
+			w.pool.gate.leave(e.turn, 0)
 		}
 	case becameReady:
 		if w.current(e.incarnation, Starting) {

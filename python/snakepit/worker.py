@@ -38,10 +38,12 @@ class Worker:
         if chosen.host_address:
             self._sessions = host.HostSessions(chosen.host_address)
             self._sessions.greet()
-        limits = [("grpc.max_send_message_length", MESSAGE_LIMIT)]
-        limits.append(("grpc.max_receive_message_length", MESSAGE_LIMIT))
+        options = [("grpc.so_reuseport", 0), ("grpc.max_send_message_length", MESSAGE_LIMIT)]
+        options.append(("grpc.max_receive_message_length", MESSAGE_LIMIT))
+        # No ping with every message to measure the network: it is this machine.
+        options.append(("grpc.http2.bdp_probe", 0))
         pool = ThreadPoolExecutor(max_workers=THREADS)
-        self._server = grpc.server(pool, options=[("grpc.so_reuseport", 0), *limits])
+        self._server = grpc.server(pool, options=options)
         self._health = health.Health()
         self._telemetry = telemetry.Telemetry()
         served = bridge.Bridge(tools, self._sessions, self._telemetry, self._health)

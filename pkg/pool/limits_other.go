@@ -1,0 +1,6 @@
+//go:build unix && !linux
+
+package pool
+
+// systemLimits are the limits that this system tells.
+func systemLimits(Demand) []limit { return openFiles() }
