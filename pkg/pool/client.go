@@ -83,7 +83,6 @@ func newBridge(host string, port int, more ...grpc.DialOption) (*bridge, error) 
 			grpc.WithTransportCredentials(insecure.NewCredentials()),
 			grpc.WithNoProxy(),
 			grpc.WithDisableServiceConfig(),
-			grpc.WithSharedWriteBuffer(true),
 			grpc.WithReadBufferSize(readBuffer),
 			grpc.WithStaticStreamWindowSize(window),
 			grpc.WithStaticConnWindowSize(window),

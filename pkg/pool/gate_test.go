@@ -61,8 +61,8 @@ func TestStartsThatComputeAreFewAtOnce(t *testing.T) {
 		if most > 16 {
 			t.Errorf("%d were starting at once, for nothing: they shared the processors", most)
 		}
-		if p.gate.limit != 4 {
-			t.Errorf("the limit is %d when all is quiet, want 4", p.gate.limit)
+		if _, _, limit := p.gate.state(); limit != 4 {
+			t.Errorf("the limit is %d when all is quiet, want 4", limit)
 		}
 		p.Stop(StopOptions{})
 	})
@@ -178,8 +178,9 @@ func TestAWaitThatEndsTakesNoTurn(t *testing.T) {
 		g.leave(first, 0)
 		limited, cancel := context.WithTimeout(t.Context(), time.Second)
 		defer cancel()
-		if _, ok := g.enter(limited); !ok || g.starting != 1 {
-			t.Errorf("after the first left, %d are starting", g.starting)
+		_, ok := g.enter(limited)
+		if starting, _, _ := g.state(); !ok || starting != 1 {
+			t.Errorf("after the first left, %d are starting", starting)
 		}
 	})
 }
@@ -201,4 +202,10 @@ func TestIsShortage(t *testing.T) {
 			t.Errorf("%v: %v, want %v", tt.err, got, tt.want)
 		}
 	}
+}
+
+func (g *Gate) state() (starting, waiting, limit int) {
+	g.mu.Lock()
+	defer g.mu.Unlock()
+	return g.starting, len(g.waiting), g.limit
 }

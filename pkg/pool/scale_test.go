@@ -198,8 +198,8 @@ func TestNoPlaceIsLost(t *testing.T) {
 				_, _ = p.Scale(t.Context(), 1)
 			}
 			time.Sleep(time.Minute)
-			if n := p.gate.starting; n != 0 || len(p.gate.waiting) > 0 {
-				t.Errorf("%d of %d places were not given back, %d wait", n, p.gate.limit, len(p.gate.waiting))
+			if starting, waiting, limit := p.gate.state(); starting != 0 || waiting > 0 {
+				t.Errorf("%d of %d places were not given back, %d wait", starting, limit, waiting)
 			}
 			p.Stop(StopOptions{})
 		})
