@@ -39,7 +39,7 @@ func arrows() map[string][]string {
 		"internal/telemetry":         {"internal/rundir", "pkg/pool"},
 		"internal/pyenv":             {"python"},
 		"internal/config":            {},
-		"internal/chaos":             {}, // it must not share a mistake with what it checks
+		"internal/chaos":             {},               // it must not share a mistake with what it checks
 		"internal/bench":             {"pkg/procscan"}, // it measures the program as a whole, from outside
 		"internal/rundir":            {"pkg/procscan"},
 		"internal/systemd":           {},

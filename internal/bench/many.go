@@ -86,7 +86,7 @@ func measureMemory(ctx context.Context, s *session, r *Result) error {
 }
 
 // idleLook is how long the supervisor is looked at: each worker is asked for its
-// health in every 5 s.
+// health once in that time.
 const idleLook = 10 * time.Second
 
 func measureIdle(ctx context.Context, s *session, r *Result) error {

@@ -27,7 +27,7 @@ const (
 	DefaultStandby = 1 // where workers are forked
 
 	DefaultReleaseTimeout = 2 * time.Second
-	DefaultHealthInterval = 5 * time.Second
+	DefaultHealthInterval = 10 * time.Second // as often as the probes of Kubernetes
 	DefaultHealthTimeout  = 15 * time.Second
 
 	// The restart intensity of OTP's supervisors is a count in a window, too;

@@ -58,7 +58,7 @@ func TestLoadDefaults(t *testing.T) {
 		want := Config{
 			RunID: got.RunID, PythonPath: []string{dir}, Host: "127.0.0.1",
 			ReadyTimeout: 30 * time.Second, Grace: 5 * time.Second, ReleaseTimeout: 2 * time.Second,
-			MaxRestarts: 3, RestartWindow: 5 * time.Second, HealthInterval: 5 * time.Second, HealthTimeout: 15 * time.Second,
+			MaxRestarts: 3, RestartWindow: 5 * time.Second, HealthInterval: 10 * time.Second, HealthTimeout: 15 * time.Second,
 			Orphans: "kill", EmergencyCleanup: "kill", ResourceCleanup: "wait", LogFormat: "text",
 			Pools: []Pool{byDefault(Pool{Name: "default", Workers: 4, Adapter: "snakepit.showcase:Showcase"})},
 		}

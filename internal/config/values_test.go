@@ -65,7 +65,7 @@ func TestBadFlags(t *testing.T) {
 		{"health-interval", "-1s", "cannot use --health-interval -1s: the health interval cannot be negative"},
 		{"health-interval", "15s", "cannot use the health timeout 15s: workers are asked every 15s only, so that a sound one would count as hung"},
 		{"health-timeout", "0s", "cannot use --health-timeout 0s: the health timeout must be longer than zero"},
-		{"health-timeout", "4s", "cannot use the health timeout 4s: workers are asked every 5s only"},
+		{"health-timeout", "9s", "cannot use the health timeout 9s: workers are asked every 10s only"},
 		{"resource-cleanup", "no", "cannot use --resource-cleanup no: it is none of wait, off"},
 		{"max-memory", "", `cannot use --max-memory "": it is not a size`},
 		{"max-memory", "512", "cannot use --max-memory 512: a size needs a unit"},

@@ -28,7 +28,7 @@ type Options struct {
 
 	// HealthInterval is the pause between two health RPCs to a ready worker, and
 	// HealthTimeout how long it may go without an answer before it counts as hung;
-	// 5 s and 15 s. A negative interval: no health RPCs, and no look at the memory.
+	// 10 s and 15 s. A negative interval: no health RPCs, and no look at the memory.
 	HealthInterval, HealthTimeout time.Duration
 
 	// A ready worker is replaced, once its call has ended, when its process takes
@@ -72,7 +72,7 @@ func (o Options) withDefaults() (Options, error) {
 	setDefault(&o.ReleaseTimeout, 2*time.Second)
 	setDefault(&o.MaxRestarts, 3)
 	setDefault(&o.RestartWindow, 5*time.Second)
-	setDefault(&o.HealthInterval, 5*time.Second)
+	setDefault(&o.HealthInterval, 10*time.Second)
 	setDefault(&o.HealthTimeout, 15*time.Second)
 	setDefault(&o.BackoffMin, 50*time.Millisecond)
 	setDefault(&o.BackoffMax, 30*time.Second)
