@@ -59,3 +59,6 @@ func stateOf(status string) byte {
 	}
 	return 'S'
 }
+
+// newestPID is not told here; nor are workers forked.
+func newestPID() int { return 0 }

@@ -24,9 +24,11 @@ type run struct {
 	guard      process // zero: there is none
 	workers    []worker
 
-	seen    map[ident]process       // every process of it that was ever seen
-	sockets map[int]map[string]bool // those that listened on its ports, by port
-	held    []func()                // what we hold of it, to be let go
+	seen     map[ident]process       // every process of it that was ever seen
+	newest   int                     // the youngest PID of the machine when it was looked at last
+	lookedTo int                     // the same, at the last fault
+	sockets  map[int]map[string]bool // those that listened on its ports, by port
+	held     []func()                // what we hold of it, to be let go
 }
 
 // worker is the process in a slot.
@@ -74,10 +76,12 @@ func (r *run) signed(p process) bool {
 
 // processes are all living processes of the run, by our own scan.
 func (r *run) processes() ([]process, error) {
+	newest := newestPID()
 	all, err := scan()
 	if err != nil {
 		return nil, err
 	}
+	r.newest = newest
 	return r.among(all), nil
 }
 

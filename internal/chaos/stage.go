@@ -109,6 +109,9 @@ func (s *stage) doing(format string, args ...any) {
 // fault notes that one was injected just now.
 func (s *stage) fault(format string, args ...any) {
 	s.faultAt = time.Now()
+	for _, r := range s.runs {
+		r.lookedTo = r.newest
+	}
 	s.note("fault", format, args...)
 	s.doing(format, args...)
 }

@@ -57,6 +57,12 @@ func (r *run) wrongAbout(end endFile, want ending, hurt []int) (wrong []string) 
 		ever = append(ever, e.PID)
 	}
 	owner := func(pid int) bool { return own[pid] }
+	unseen := r.unseen()
+	for _, pid := range end.Found {
+		if unseen.has(pid) {
+			ever = append(ever, pid)
+		}
+	}
 	ever = slices.DeleteFunc(ever, owner)
 	say(end.How != want.how, "it ended as %q, and not as %q", end.How, want.how)
 	say(len(end.Survivors) > 0, "it names survivors: %v", end.Survivors)
