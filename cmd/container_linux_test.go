@@ -100,6 +100,8 @@ func TestPIDOneOnReadOnlyRoot(t *testing.T) {
 	host := asFirst(t, s.command("start", "--workers", "2", "--run-id", id, "-o", "json"))
 	// "$@" of first's shell is the program; its mounts come before it.
 	host.Args[2] = "mount -o remount,bind,ro / && mount -t tmpfs tmpfs " + writable[0] + " && mount -t tmpfs tmpfs -o mode=0700 " + writable[1] + " && " + host.Args[2]
+	coverage := "GOCOVERDIR=" + writable[0] // of a build for coverage, which writes at its exit
+	host.Env = append(host.Environ(), coverage)
 	var said bytes.Buffer
 	host.Stderr = &said
 	ready, err := host.StdoutPipe()
@@ -115,7 +117,7 @@ func TestPIDOneOnReadOnlyRoot(t *testing.T) {
 		t.Helper()
 		cmd := s.command(args...)
 		enter := exec.Command("nsenter", append([]string{"--target", strconv.Itoa(host.Process.Pid), "--pid", "--mount", "--wdns=" + cmd.Dir, cmd.Path}, args...)...)
-		enter.Env = cmd.Env
+		enter.Env = append(cmd.Environ(), coverage)
 		out, err := enter.CombinedOutput()
 		if err != nil {
 			t.Errorf("%v: %v: %s", args, err, out)
