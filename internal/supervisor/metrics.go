@@ -7,6 +7,7 @@ import (
 	"net"
 	"slices"
 	"strconv"
+	"sync"
 	"syscall"
 	"time"
 
@@ -40,8 +41,7 @@ func (e *MetricsError) Error() string {
 
 func (e *MetricsError) Unwrap() error { return e.Err }
 
-// openMetrics serves the metrics if they are wanted. What earlier runs could not
-// export any more is read before anything of it is pruned.
+// openMetrics serves the metrics if they are wanted.
 func (s *supervisor) openMetrics(now swept) error {
 	c := s.opts.Config
 	if c.Metrics == "" {
@@ -58,13 +58,19 @@ func (s *supervisor) openMetrics(now swept) error {
 	if s.wantsGuard() {
 		m.counts.ExpectGuard()
 	}
-	earlier, err := earlierFindings(s.opts.Runs, s.dir.Previous(), now)
-	if err != nil {
-		s.warn("cannot export what earlier runs have left", err)
+	if previous := s.dir.Previous(); previous != nil {
+		for _, found := range findingsOf(previous, now) {
+			m.counts.AddEarlier(found)
+		}
 	}
-	for _, found := range earlier {
-		m.counts.AddEnded(found)
-	}
+	var failed sync.Once
+	m.counts.WatchEnded(func() []telemetry.Findings {
+		ended, err := endedFindings(s.opts.Runs, now)
+		if err != nil {
+			failed.Do(func() { s.warn("cannot export what ended runs have left", err) })
+		}
+		return ended
+	})
 	m.server = m.counts.Serve(listener, s.logger)
 	s.metrics = m
 	return nil
@@ -93,26 +99,30 @@ func refusedMetrics(address string, err error) error {
 	return e
 }
 
-// earlierFindings is how earlier runs ended: those that are on disk, and the one
-// that had this run's id. What has been swept up now is in their records, too,
-// but it is this run that tells of it.
-func earlierFindings(runs string, previous *rundir.Record, now swept) ([]telemetry.Findings, error) {
+// endedFindings is how the runs ended whose records are on disk.
+func endedFindings(runs string, now swept) ([]telemetry.Findings, error) {
 	found, _, err := rundir.List(runs) // a broken record is shown by those who look for runs
-	if previous != nil {
-		found = append(found, rundir.Found{Record: previous})
-	}
 	var all []telemetry.Findings
 	for _, f := range found {
-		if f.Alive || f.Record == nil || f.Record.End == nil {
-			continue
-		}
-		end, told := f.Record.End, now.found[f.Record.RunID]
-		all = append(all, telemetry.Findings{RunID: f.Record.RunID, Confirmed: end.Confirmed, Survivors: end.Survivors})
-		for _, c := range end.Cleanups {
-			all = append(all, telemetry.Findings{RunID: f.Record.RunID, Source: c.By, Found: except(c.Found, told), Killed: except(c.Killed, told)})
+		if !f.Alive && f.Record != nil {
+			all = append(all, findingsOf(f.Record, now)...)
 		}
 	}
 	return all, err
+}
+
+// findingsOf is how a run ended. What has been swept up now is in its record, too, but
+// it is this run that tells of it.
+func findingsOf(r *rundir.Record, now swept) []telemetry.Findings {
+	if r.End == nil {
+		return nil
+	}
+	told := now.found[r.RunID]
+	all := []telemetry.Findings{{RunID: r.RunID, Confirmed: r.End.Confirmed, Survivors: r.End.Survivors}}
+	for _, c := range r.End.Cleanups {
+		all = append(all, telemetry.Findings{RunID: r.RunID, Source: c.By, Found: except(c.Found, told), Killed: except(c.Killed, told)})
+	}
+	return all
 }
 
 func except(pids, others []int) []int {

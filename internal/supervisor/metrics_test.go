@@ -31,7 +31,7 @@ func endedRun(t *testing.T, runs, id string, end *rundir.End) {
 	}
 }
 
-func TestEarlierFindings(t *testing.T) {
+func TestEndedFindings(t *testing.T) {
 	runs := t.TempDir()
 	at := time.Now()
 	endedRun(t, runs, "clean", &rundir.End{At: at, How: rundir.EndStopped, Confirmed: true})
@@ -52,7 +52,9 @@ func TestEarlierFindings(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer dir.Close()
-	got, err := earlierFindings(runs, dir.Previous(), swept{found: map[string][]int{"swept": {4, 5}}})
+	now := swept{found: map[string][]int{"swept": {4, 5}}}
+	got, err := endedFindings(runs, now)
+	got = append(got, findingsOf(dir.Previous(), now)...)
 	want := []telemetry.Findings{
 		{RunID: "clean", Confirmed: true},
 		{RunID: "crashed", Survivors: []int{2}},

@@ -24,6 +24,7 @@ type Metrics struct {
 	// The label run_id is filled in.
 	restarts    *prometheus.CounterVec // pool, reason
 	pools       *pools
+	ended       *ended
 	phases      prometheus.ObserverVec // phase
 	away        prometheus.ObserverVec // pool
 	guard       prometheus.Gauge
@@ -57,12 +58,12 @@ func NewMetrics(runID string) *Metrics {
 		collectors.NewProcessCollector(collectors.ProcessCollectorOpts{}),
 	)
 	own := prometheus.Labels{"run_id": runID}
-	m.success = m.counter("cleanup_success_total", "Looks for leftovers of a run that found nothing.", "run_id")
-	m.found = m.counter("orphaned_processes_found_total", "Processes of a run that were alive when none should have been.", "run_id", "source")
-	m.killed = m.counter("emergency_cleanup_total", "Processes that an emergency cleanup ended.", "run_id", "source")
-	m.survivors = m.counter("cleanup_survivors_total", "Processes that outlived the end of a run and its cleanup.", "run_id")
-	m.pools = newPools(own)
-	m.registry.MustRegister(m.pools)
+	m.success = m.counter(successName, successHelp, "run_id")
+	m.found = m.counter(foundName, foundHelp, "run_id", "source")
+	m.killed = m.counter(killedName, killedHelp, "run_id", "source")
+	m.survivors = m.counter(survivorsName, survivorsHelp, "run_id")
+	m.pools, m.ended = newPools(own), newEnded(runID)
+	m.registry.MustRegister(m.pools, m.ended)
 	m.restarts = m.counter("worker_restarts_total", "Restarts of workers by cause.", "run_id", "pool", "reason").MustCurryWith(own)
 	m.phases = m.histogram("restart_phase_seconds", "Duration of the phases of restarts.", phaseBuckets(), "run_id", "phase").MustCurryWith(own)
 	m.calls = m.counter("calls_total", "Calls that have ended, by result.", "run_id", "pool", "result").MustCurryWith(own)
@@ -75,7 +76,7 @@ func NewMetrics(runID string) *Metrics {
 	for _, phase := range restartPhases() {
 		m.phases.WithLabelValues(string(phase))
 	}
-	m.AddEnded(Findings{RunID: runID})
+	m.AddEarlier(Findings{})
 	return m
 }
 
@@ -113,21 +114,25 @@ func (m *Metrics) ExpectGuard() { m.registry.MustRegister(m.guard) }
 // Watch shows what these pools are whenever somebody asks.
 func (m *Metrics) Watch(watched []Pool) { m.pools.watched.Store(&watched) }
 
-// AddEnded counts what was found at the end of an earlier run, which could not
-// export it any more. There may be findings of several sources.
-func (m *Metrics) AddEnded(f Findings) {
+// WatchEnded shows what read says of the runs that have ended, whenever somebody asks.
+// There may be findings of several sources for each; those of this run are left out.
+func (m *Metrics) WatchEnded(read func() []Findings) { m.ended.read.Store(&read) }
+
+// AddEarlier counts what was found at the end of an earlier run of this name, which
+// could not export it any more.
+func (m *Metrics) AddEarlier(f Findings) {
 	for _, source := range sources() {
-		m.found.WithLabelValues(f.RunID, source)
-		m.killed.WithLabelValues(f.RunID, source)
+		m.found.WithLabelValues(m.runID, source)
+		m.killed.WithLabelValues(m.runID, source)
 	}
-	success := m.success.WithLabelValues(f.RunID)
+	success := m.success.WithLabelValues(m.runID)
 	if f.Confirmed {
 		success.Inc()
 	}
-	m.survivors.WithLabelValues(f.RunID).Add(float64(len(f.Survivors)))
+	m.survivors.WithLabelValues(m.runID).Add(float64(len(f.Survivors)))
 	if len(f.Found)+len(f.Killed) > 0 {
-		m.found.WithLabelValues(f.RunID, f.Source).Add(float64(len(f.Found)))
-		m.killed.WithLabelValues(f.RunID, f.Source).Add(float64(len(f.Killed)))
+		m.found.WithLabelValues(m.runID, f.Source).Add(float64(len(f.Found)))
+		m.killed.WithLabelValues(m.runID, f.Source).Add(float64(len(f.Killed)))
 	}
 }
 

@@ -179,16 +179,27 @@ func TestMetricsOfCleanups(t *testing.T) {
 		e.RunID = "r"
 		m.Receive(e)
 	}
-	m.AddEnded(Findings{RunID: "crashed", Survivors: []int{5}})
-	m.AddEnded(Findings{RunID: "crashed", Source: SourceGuard, Found: []int{4, 5}, Killed: []int{4}})
-	m.AddEnded(Findings{RunID: "crashed", Source: SourceKillOrphans, Found: []int{6}, Killed: []int{5, 6}})
-	m.AddEnded(Findings{RunID: "clean", Confirmed: true})
+	m.AddEarlier(Findings{Source: SourceKillOrphans, Found: []int{7}, Killed: []int{7}})
+	ended := []Findings{
+		{RunID: "crashed", Survivors: []int{5}},
+		{RunID: "crashed", Source: SourceGuard, Found: []int{4, 5}, Killed: []int{4}},
+		{RunID: "r", Source: SourceGuard, Found: []int{8, 9}}, // itself, which has counted it
+	}
+	m.WatchEnded(func() []Findings { return ended })
+	expect(t, scrape(t, m), `snakepit_orphaned_processes_found_total{run_id="crashed",source="kill-orphans"} 0`)
+	// What happens afterwards is shown as well.
+	ended = append(
+		ended,
+		Findings{RunID: "crashed", Source: SourceKillOrphans, Found: []int{6}, Killed: []int{5, 6}},
+		Findings{RunID: "clean", Confirmed: true},
+	)
 	expect(
 		t, scrape(t, m),
 		`snakepit_cleanup_success_total{run_id="r"} 1`,
 		`snakepit_cleanup_success_total{run_id="clean"} 1`,
 		`snakepit_orphaned_processes_found_total{run_id="r",source="guard"} 3`,
 		`snakepit_emergency_cleanup_total{run_id="r",source="guard"} 2`,
+		`snakepit_orphaned_processes_found_total{run_id="r",source="kill-orphans"} 1`,
 		`snakepit_orphaned_processes_found_total{run_id="crashed",source="guard"} 2`,
 		`snakepit_emergency_cleanup_total{run_id="crashed",source="guard"} 1`,
 		`snakepit_orphaned_processes_found_total{run_id="crashed",source="kill-orphans"} 1`,
