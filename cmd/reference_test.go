@@ -79,7 +79,7 @@ func page(c *cobra.Command) string {
 }
 
 func usage(c *cobra.Command) string {
-	if !c.Runnable() {
+	if c.HasSubCommands() && c.DisableFlagsInUseLine { // alone, it shows its help
 		return c.CommandPath() + " COMMAND"
 	}
 	if len(c.Aliases) > 0 {

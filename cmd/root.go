@@ -63,7 +63,10 @@ matched, 4 permission, 5 timeout, 6 ambiguous or refused because a run is alive,
   snakepit stop`,
 		SilenceUsage:  true,
 		SilenceErrors: true,
+		Version:       thisVersion().String(),
 	}
+	root.SetVersionTemplate("{{.Version}}\n")
+	root.Flags().Bool("version", false, "print what snakepit version prints")
 	root.SetIn(env.In)
 	root.SetOut(env.Out)
 	root.SetErr(env.Err)
@@ -93,7 +96,7 @@ func checkArgs(c *cobra.Command) {
 		checkArgs(below)
 	}
 	if !c.Runnable() {
-		c.Args = noSuchCommand
+		c.Args, c.DisableFlagsInUseLine = noSuchCommand, true
 		c.RunE = func(c *cobra.Command, _ []string) error { return c.Help() }
 	}
 	if check := c.Args; check != nil {

@@ -36,10 +36,14 @@ that built it. A build from a checkout takes both from git; one without either i
 		if output.value == "json" {
 			return printJSON(env.Out, v)
 		}
-		fmt.Fprintf(env.Out, "snakepit %s (%s, %s, %s/%s)\n", v.Version, cmp.Or(v.Commit, "unknown commit"), v.Go, v.OS, v.Arch)
+		fmt.Fprintln(env.Out, v)
 		return nil
 	}
 	return c
+}
+
+func (v versionDocument) String() string {
+	return fmt.Sprintf("snakepit %s (%s, %s, %s/%s)", v.Version, cmp.Or(v.Commit, "unknown commit"), v.Go, v.OS, v.Arch)
 }
 
 // thisVersion reads what the build left in the binary.
