@@ -90,3 +90,24 @@ func TestUnitStarts(t *testing.T) {
 	}
 	s.mustBeClean(t)
 }
+
+// The script of the packages makes the user of the unit, also where dpkg installs
+// into another root.
+func TestPackagesMakeTheUser(t *testing.T) {
+	program(t, "systemd-sysusers", "the package systemd")
+	root := t.TempDir()
+	copyFile(t, filepath.Join("..", "docs", "systemd", "snakepit.conf"), filepath.Join(root, "usr", "lib", "sysusers.d", "snakepit.conf"))
+	if err := os.Mkdir(filepath.Join(root, "etc"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	install := exec.Command("sh", filepath.Join("..", "docs", "systemd", "postinstall.sh"))
+	install.Env = append(os.Environ(), "DPKG_ROOT="+root)
+	if out, err := install.CombinedOutput(); err != nil {
+		t.Fatalf("%v: %s", err, out)
+	}
+	user := setting(readUnit(t), "User")
+	users, err := os.ReadFile(filepath.Join(root, "etc", "passwd"))
+	if err != nil || !strings.HasPrefix(string(users), user+":") {
+		t.Errorf("no user %s: %v %q", user, err, users)
+	}
+}
