@@ -25,17 +25,30 @@ func inDashboards(name string) string { return filepath.Join("..", "docs", "dash
 
 // grafana is what we use of a dashboard.
 type grafana struct {
-	UID, Title string
-	Panels     []struct {
+	UID, Title    string
+	SchemaVersion int
+	Inputs        []any `json:"__inputs"`
+	Panels        []struct {
 		ID                       int
 		Type, Title, Description string
 		GridPos                  struct{ X, Y, W, H int }
-		Targets                  []struct{ RefID, Expr string }
+		Datasource               *datasource
+		FieldConfig              struct{ Defaults struct{ Unit string } }
+		Targets                  []struct {
+			RefID, Expr string
+			Datasource  *datasource
+		}
 	}
 	Templating struct {
-		List []struct{ Name, Type, Definition string }
+		List []struct {
+			Name, Type, Definition string
+			Query                  any
+			Datasource             *datasource
+		}
 	}
 }
+
+type datasource struct{ Type, UID string }
 
 func readDashboard(t *testing.T) (d grafana) {
 	t.Helper()
@@ -110,6 +123,75 @@ func TestDashboard(t *testing.T) {
 				cells[[2]int{x, y}] = p.Title
 			}
 		}
+	}
+}
+
+// Grafana takes it as it is, asks for nothing, and lets whoever looks choose the Prometheus.
+func TestDashboardIsImported(t *testing.T) {
+	d := readDashboard(t)
+	if d.SchemaVersion < 36 || len(d.Inputs) > 0 { // since then a data source has a type
+		t.Errorf("schema %d, and it asks for %v", d.SchemaVersion, d.Inputs)
+	}
+	chosen := datasource{"prometheus", "${datasource}"}
+	var of []*datasource
+	choices := 0
+	for _, v := range d.Templating.List {
+		if v.Type == "datasource" {
+			if v.Name != "datasource" || v.Query != "prometheus" {
+				t.Errorf("the data source is %q, of %v", v.Name, v.Query)
+			}
+			choices++
+			continue
+		}
+		of = append(of, v.Datasource)
+	}
+	for _, p := range d.Panels {
+		if p.Type == "row" {
+			continue
+		}
+		if p.FieldConfig.Defaults.Unit == "" {
+			t.Errorf("panel %q has no unit", p.Title)
+		}
+		of = append(of, p.Datasource)
+		for _, target := range p.Targets {
+			of = append(of, target.Datasource)
+		}
+	}
+	if choices != 1 || slices.ContainsFunc(of, func(one *datasource) bool { return one == nil || *one != chosen }) {
+		t.Errorf("%d choices of a data source; used are not all that one", choices)
+	}
+}
+
+var (
+	grouping = regexp.MustCompile(`\b(?:by|on|group_left|group_right|without)\s*\(([\w, ]*)\)`)
+	made     = regexp.MustCompile(`label_replace\(\w+, "(\w+)"`)
+)
+
+// What is grouped by a label that no metric has becomes one group.
+func TestDashboardsGroupByLabels(t *testing.T) {
+	served := metricsOfScrape(servedByRun(t))
+	found := 0
+	for where, query := range queries(t) {
+		known := []string{"instance", "job", "le"} // given by Prometheus, and to buckets
+		for _, m := range made.FindAllStringSubmatch(query, -1) {
+			known = append(known, m[1])
+		}
+		for _, m := range selector.FindAllStringSubmatch(query, -1) {
+			name := regexp.MustCompile(`_(bucket|sum|count)$`).ReplaceAllString(m[1], "")
+			_, labels, _ := strings.Cut(served[name], " ")
+			known = append(known, strings.Split(labels, ",")...)
+		}
+		for _, m := range grouping.FindAllStringSubmatch(query, -1) {
+			for label := range strings.SplitSeq(m[1], ",") {
+				found++
+				if label = strings.TrimSpace(label); !slices.Contains(known, label) {
+					t.Errorf("%s groups by %s, and its metrics have %q", where, label, known)
+				}
+			}
+		}
+	}
+	if found < 30 {
+		t.Errorf("%d labels: the queries were not read right", found)
 	}
 }
 

@@ -19,9 +19,10 @@ import (
 
 // serviceManager is the other end of sd_notify(3): a real socket.
 type serviceManager struct {
-	t    *testing.T
-	name string
-	conn *net.UnixConn
+	t     *testing.T
+	name  string
+	conn  *net.UnixConn
+	heard []string // all of it
 }
 
 // watchdogTime is within what time it wants to hear of the service.
@@ -60,6 +61,7 @@ func (m *serviceManager) next(patience time.Duration) string {
 	if err != nil {
 		m.t.Fatal(err)
 	}
+	m.heard = append(m.heard, string(buffer[:n]))
 	return string(buffer[:n])
 }
 
@@ -164,6 +166,9 @@ func TestServiceIsNotified(t *testing.T) {
 				t.Error(err)
 			}
 			m.silent("it has ended")
+			if all := "\n" + strings.Join(m.heard, "\n"); strings.Count(all, "\nREADY=1") != 1 || strings.Count(all, "\nSTOPPING=1") != 1 {
+				t.Errorf("not once ready, and once stopping: %s", all)
+			}
 			s.mustBeClean(t)
 		})
 	}
