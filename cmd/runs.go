@@ -101,12 +101,20 @@ func socketOf(f rundir.Found) (string, error) {
 	return rundir.SocketPath(os.Getenv("XDG_RUNTIME_DIR"), os.TempDir(), os.Getuid(), f.RunID)
 }
 
-// completeRuns offers the ids of living runs to the shell.
-func completeRuns(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
+// completeRuns offers the ids of runs to the shell: of the living ones, but where a
+// command is about what is left of runs. kill-orphans refuses a living one.
+func completeRuns(c *cobra.Command, _ []string, _ string) ([]string, cobra.ShellCompDirective) {
 	found, _, _ := rundir.List(stateRoot()) // a shell completion has nobody to tell
 	var ids []string
 	for _, f := range found {
-		if f.Alive {
+		fits := f.Alive
+		switch c.Name() {
+		case "events", "logs", "report", "orphans":
+			fits = true
+		case "kill-orphans":
+			fits = !f.Alive
+		}
+		if fits {
 			ids = append(ids, f.RunID)
 		}
 	}
