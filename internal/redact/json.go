@@ -43,6 +43,7 @@ func (r *Redactor) learn(node any, secret bool) {
 			r.learn(value, secret)
 		}
 	case string:
+		r.learnURL(n)
 		if name, value, ok := strings.Cut(n, "="); ok && strings.HasPrefix(name, "-") && IsSecretName(name) {
 			r.Secret(value)
 		}
@@ -58,6 +59,7 @@ func (r *Redactor) learnEnv(values map[string]any) {
 		if IsSecretName(name) || len(text) >= commonWord {
 			r.Secret(text)
 		}
+		r.learnURL(text)
 	}
 }
 

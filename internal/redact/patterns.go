@@ -10,17 +10,58 @@ const secretWord = `passw(?:or)?d|passwd|pwd|passphrase|secret|token|api[_-]?key
 	`signing[_-]?key|encryption[_-]?key|account[_-]?key|master[_-]?key|run[_-]?key|credential|auth[_-]?key|bearer|dsn|` +
 	`connection[_-]?string|signature|salt|cookie|session[_-]?(?:id|key)|webhook`
 
+// secretAlone are words that are such a name when nothing stands around them, or an
+// underscore before them.
+const secretAlone = `pass|key|auth|jwt|otp|pin|sid|sig|creds?`
+
+// logTime is what our logs put before a line.
+const logTime = `(?:\d{4}-\S+ )?`
+
+// What stands for a value: quoted as JSON does it within a string of JSON, as Python
+// and a shell do, or what is no blank. A bracket, or a call, goes on to the end of the
+// line: what in it is secret is not to be known. A value that is quoted once ends with
+// its line, quote or not.
+const (
+	tripled = `(?s:\w{0,2}""".*?(?:"""|\z)|\w{0,2}'''.*?(?:'''|\z))`
+	quoted  = `\\+".*?\\+"|[bBrRuU]{0,2}"(?:[^"\\\n]|\\[^\n])*"?|[bBrRuU]{0,2}'[^'\n]*'?`
+	value   = tripled + `|` + quoted + `|[\w.]*[\[({][^\n]*|[^\s"']+`
+)
+
 var (
-	secretName = regexp.MustCompile(`(?i)(?:` + secretWord + `)|(?:^|_)(?:pass|key|auth)$`)
+	secretName = regexp.MustCompile(`(?i)(?:` + secretWord + `)|(?:^|_)(?:` + secretAlone + `)$`)
 
 	// named is a name, what stands between, and a value that may be quoted, also
-	// within a string of JSON. A value ends with its line, quote or not.
-	named = regexp.MustCompile(`(?i)([\w.-]*(?:` + secretWord + `)[\w.-]*|\b\w*_(?:pass|key|auth)\b)` +
-		`(\\*["']?\s*(?:=>|:=|=|:)\s*|\\*["']\s*,\s*)` +
-		`(\\+".*?\\+"|"(?:[^"\\\n]|\\[^\n])*"?|'[^'\n]*'?|[^\s"']+)`)
+	// within a string of JSON.
+	named = regexp.MustCompile(`(?i)([\w.-]*(?:` + secretWord + `)[\w.-]*|\b(?:\w*_)?(?:` + secretAlone + `|session)\b)` +
+		`(\\*["']?\]?\s*(?:=>|:=|=|:|%3[da])\s*|\\*["']\s*,\s*)` +
+		`(` + value + `)`)
 
 	// flagged is an option of a command line and the next word.
 	flagged = regexp.MustCompile(`(?i)(--?[\w.-]*(?:` + secretWord + `)[\w.-]*)(\s+)("(?:[^"\\\n]|\\[^\n])*"?|'[^'\n]*'?|[^\s"']+)`)
+
+	// paired is a name that is a value itself, with its own value behind it: lists of
+	// variables, in JSON, YAML and XML.
+	paired = regexp.MustCompile(`(?i)(\\*["']?\b(?:name|key)\\*["']?\s*[:=]\s*\\*["']?[\w.-]*(?:` + secretWord + `)[\w.-]*\\*["']?[\s,]+\\*["']?value\\*["']?\s*[:=]\s*)` +
+		`(` + value + `)`)
+
+	// element is one of XML.
+	element = regexp.MustCompile(`(?i)(<[\w.:-]*(?:` + secretWord + `)[\w.:-]*(?:\s[^<>]*)?>)[^<]+`)
+
+	// block is a value in lines of its own, further in, as YAML has it; each may have
+	// the time that a log gives it.
+	block = regexp.MustCompile(`(?i)([\w.-]*(?:` + secretWord + `|\b(?:` + secretAlone + `))["']?:\s*[|>][+-]?)[ \t]*(?:\n` + logTime + `[ \t]+[^\n]*)+`)
+
+	// said is a password in a sentence, in a .netrc, at a prompt.
+	said = regexp.MustCompile(`(?i)(\b(?:password|passwd|passphrase|passcode)(?:\t+|\s+(?:is|was):?\s+|\s+for\s+\S+(?::|\s+is:?)\s*)|\blogin\s+\S+\s+password\s+)` +
+		`("[^"\n]*"?|'[^'\n]*'?|[^\s"']+)`)
+
+	// login is a name with a password as option of curl and its kind; given, a password
+	// that is the option's own word.
+	login = regexp.MustCompile(`(\s(?:-u|--user|--proxy-user|-U)[ =]?["']?[^\s:"']+:)[^\s"']+`)
+	given = regexp.MustCompile(`(\b(?:mysql\w*|mariadb\w*|sshpass)\b[^\n]*?\s-p ?)("[^"\n]*"?|'[^'\n]*'?|[^\s"']+)`)
+
+	// query is a parameter of a URL that is good for one login, or signs it.
+	query = regexp.MustCompile(`(?i)([?&](?:code|sig|key|auth|assertion)=)[^&\s"'<>]+`)
 
 	// header is one that carries credentials, to the end of the line.
 	header = regexp.MustCompile(`(?i)((?:proxy-)?authorization|set-cookie|cookie|x-api-key|x-auth[\w-]*)(\\*["']?\s*[:=]\s*)[^\r\n]+`)
@@ -32,14 +73,20 @@ var (
 	// one, or a slash.
 	userInfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)([^\s"'<>]*)@`)
 
-	// privateKey is one in PEM; without an end it goes on to the end.
-	privateKey = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)`)
+	// privateKey is one in PEM; without an end it goes on to the end. keyEnd is the end
+	// of one whose beginning is not there, as in the last lines of a log, and privateLines
+	// are those of PuTTY.
+	privateKey   = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z)`)
+	keyEnd       = regexp.MustCompile(`(?m)(?:^` + logTime + `[A-Za-z0-9+/=]{4,}[ \t]*\n)+` + logTime + `-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----`)
+	privateLines = regexp.MustCompile(`(?m)(Private-Lines: \d+)(?:\n` + logTime + `[A-Za-z0-9+/=]{8,}[ \t]*$)+`)
 
 	// shape is a form by which those who hand out keys make them known.
 	shape = regexp.MustCompile(`\b(?:(?:AKIA|ASIA|AIDA|AROA)[A-Z0-9]{12,}` +
 		`|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}` +
 		`|xox[abeprs]-[A-Za-z0-9-]{8,}|sk-[A-Za-z0-9_-]{16,}|[rsp]k_(?:live|test)_[A-Za-z0-9]{8,}` +
 		`|AIza[A-Za-z0-9_-]{30,}|ya29\.[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{16,}|npm_[A-Za-z0-9]{16,}|pypi-[A-Za-z0-9_-]{16,}` +
+		`|dckr_pat_[A-Za-z0-9_-]{16,}|shp(?:at|ca|pa|ss)_[A-Za-z0-9]{16,}|AGE-SECRET-KEY-1[A-Z0-9]{16,}` +
+		`|hooks\.slack\.com/\w+/[\w/]{8,}|discord(?:app)?\.com/api/webhooks/[\w/-]{8,}` +
 		`|SG\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,2})`)
 
 	// run is what a token could be written in.
@@ -56,10 +103,13 @@ func IsSecretName(name string) bool {
 // language, which a worker's log is full of.
 func isOrdinary(name string) bool {
 	lower := strings.ToLower(name)
-	return lower == "pwd" || lower == "oldpwd" || strings.HasSuffix(lower, "tokens") || strings.Contains(lower, "tokeniz")
+	return name == "PWD" || name == "OLDPWD" || strings.HasSuffix(lower, "tokens") || strings.Contains(lower, "tokeniz")
 }
 
 func replaceNamed(text string) string {
+	for _, pattern := range []*regexp.Regexp{paired, element, said, login, given, query} {
+		text = pattern.ReplaceAllString(text, "${1}"+Mark)
+	}
 	for _, pattern := range []*regexp.Regexp{named, flagged} {
 		text = pattern.ReplaceAllStringFunc(text, func(match string) string {
 			parts := pattern.FindStringSubmatch(match)

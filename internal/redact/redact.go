@@ -9,6 +9,8 @@ package redact
 
 import (
 	"cmp"
+	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"net/url"
 	"slices"
@@ -41,7 +43,7 @@ func New(home string) *Redactor {
 }
 
 // Secret adds values that are taken out wherever they stand, also as JSON, a shell
-// or a URL would write them. Those shorter than 4 characters are not: see Names.
+// or a URL would write them, or in base64 or hex. Those shorter than 4 characters are not: see Names.
 func (r *Redactor) Secret(values ...string) {
 	for _, value := range values {
 		r.add(value)
@@ -66,6 +68,10 @@ func (r *Redactor) add(value string) {
 	inside := strings.TrimSuffix(strings.TrimPrefix(string(quoted), `"`), `"`)
 	again, _ := json.Marshal(inside) // JSON within a string of JSON, as logs have it
 	r.secrets = append(r.secrets, value, inside, strings.Trim(string(again), `"`), url.QueryEscape(value), url.PathEscape(value))
+	if len(value) >= commonWord {
+		r.secrets = append(r.secrets, base64.StdEncoding.EncodeToString([]byte(value)),
+			base64.RawURLEncoding.EncodeToString([]byte(value)), hex.EncodeToString([]byte(value)))
+	}
 }
 
 // Environment adds the values of variables that are secret by their name or their
@@ -76,11 +82,7 @@ func (r *Redactor) Environment(env []string) {
 		if IsSecretName(name) {
 			r.Secret(value)
 		}
-		if inside := userInfo.FindStringSubmatch(value); inside != nil {
-			if _, password, ok := strings.Cut(inside[2], ":"); ok {
-				r.Secret(password)
-			}
-		}
+		r.learnURL(value)
 		for _, word := range strings.Fields(value) {
 			if looksRandom(word) && len(word) >= longToken && !strings.Contains(word, "/") {
 				r.Secret(word)
@@ -89,15 +91,33 @@ func (r *Redactor) Environment(env []string) {
 	}
 }
 
-// Text takes out what is secret. Lines stay lines, but for those of a private key.
+// learnURL adds the password of a URL: it is used, and told of, without the URL.
+func (r *Redactor) learnURL(text string) {
+	for _, inside := range userInfo.FindAllStringSubmatch(text, -1) {
+		_, password, ok := strings.Cut(inside[2], ":")
+		if !ok {
+			continue
+		}
+		r.Secret(password)
+		if plain, err := url.PathUnescape(password); err == nil {
+			r.Secret(plain)
+		}
+	}
+}
+
+// Text takes out what is secret. Lines stay lines, but for those of a private key, or
+// of a value that has lines of its own.
 func (r *Redactor) Text(text string) string {
 	text = r.known(text)
 	text = privateKey.ReplaceAllString(text, Mark)
+	text = keyEnd.ReplaceAllString(text, Mark)
+	text = privateLines.ReplaceAllString(text, "${1}\n"+Mark)
+	text = block.ReplaceAllString(text, "${1}\n"+Mark)
 	text = header.ReplaceAllString(text, "${1}${2}"+Mark)
 	text = scheme.ReplaceAllString(text, "${1} "+Mark)
 	text = userInfo.ReplaceAllString(text, "${1}"+Mark+"@")
-	text = replaceNamed(text)
 	text = shape.ReplaceAllString(text, Mark)
+	text = replaceNamed(text)
 	text = replaceRandom(text)
 	return r.tilde(text)
 }

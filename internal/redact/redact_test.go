@@ -68,8 +68,8 @@ func TestJSON(t *testing.T) {
 		t.Error("a secret is shown")
 	}
 	// What was learned is taken out of other text, too.
-	log := "server says not-a-word-PLANTED, w-PLANTED, t-PLANTED and k-PLANTED; hi 1"
-	if got, want := r.Text(log), "server says [redacted], [redacted], [redacted] and [redacted]; hi 1"; got != want {
+	log := "server says not-a-word-PLANTED, w-PLANTED, t-PLANTED, p-PLANTED and k-PLANTED; hi 1"
+	if got, want := r.Text(log), "server says [redacted], [redacted], [redacted], [redacted] and [redacted]; hi 1"; got != want {
 		t.Errorf("%q, want %q", got, want)
 	}
 	if _, err := r.JSON([]byte(`{"a": `)); err == nil {
