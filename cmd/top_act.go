@@ -46,6 +46,7 @@ const topActTime = 2 * time.Minute
 func (m *topModel) confirm(what topOrderKind) {
 	row, ok := m.chosenRow()
 	if !ok {
+		m.said = topDone{text: "no worker is chosen"}
 		return
 	}
 	workers := 0

@@ -123,6 +123,7 @@ func (m *topModel) typeFilter(key tea.KeyPressMsg) {
 	default:
 		m.filter += harmless(key.Text, false)
 	}
+	m.picked = m.picked || m.filter != "" // what is left is what is meant
 	m.keepChosen()
 }
 

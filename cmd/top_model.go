@@ -115,11 +115,11 @@ func (m *topModel) onFound(f topFound) tea.Cmd {
 }
 
 func (m *topModel) onAnswer(a topAnswer) {
-	if run := m.run(a.id); run != nil {
+	if run := m.run(a.id); run != nil && run.isOf(a.status) {
 		run.asking = false
 		run.take(a.status)
 	}
-	m.keepChosen()
+	m.stayChosen()
 }
 
 func (m *topModel) run(id string) *topRun {

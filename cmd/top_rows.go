@@ -109,11 +109,19 @@ func chosenAt(rows []topRow, key topKey) int {
 	return slices.IndexFunc(rows, func(r topRow) bool { return r.key() == key })
 }
 
-// keepChosen chooses the first row when nobody has chosen another, or that is not
-// there any more.
+// keepChosen chooses the first row when nobody has chosen another, or when a person
+// has had that hidden.
 func (m *topModel) keepChosen() {
 	if rows := m.rows(); len(rows) > 0 && (!m.picked || chosenAt(rows, m.chosen) < 0) {
 		m.chosen = rows[0].key()
+	}
+}
+
+// stayChosen is keepChosen after a look. A row that somebody has chosen and that is no
+// more has no successor: the next key would hit what nobody has chosen.
+func (m *topModel) stayChosen() {
+	if !m.picked {
+		m.keepChosen()
 	}
 }
 

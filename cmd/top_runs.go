@@ -43,6 +43,8 @@ func (m *topModel) merge(found []rundir.Found) {
 		case f.Alive:
 			m.runs = slices.DeleteFunc(m.runs, func(r *topRun) bool { return r == known })
 			m.runs = append(m.runs, newTopRun(f))
+		case known != nil: // a later life has come and gone between two looks
+			known.found.Alive = false
 		}
 	}
 	for _, run := range m.runs {
@@ -53,7 +55,7 @@ func (m *topModel) merge(found []rundir.Found) {
 	}
 	m.runs = slices.DeleteFunc(m.runs, func(r *topRun) bool { return !r.goneAt.IsZero() && m.now.Sub(r.goneAt) > topEndedFor })
 	slices.SortStableFunc(m.runs, func(a, b *topRun) int { return strings.Compare(a.found.RunID, b.found.RunID) })
-	m.keepChosen()
+	m.stayChosen()
 }
 
 // sameLife says that both are of one supervisor, as far as both know it.
@@ -85,6 +87,12 @@ func (r *topRun) settle(now time.Time, zone *time.Location) {
 	r.status = &runStatus{
 		RunID: r.found.RunID, State: stateEnded, Supervisor: r.status.Supervisor, Message: howEnded(r.found.Record, zone),
 	}
+}
+
+// isOf says that an answer is of this life of the run, and not of one before it that
+// took its time.
+func (r *topRun) isOf(status *runStatus) bool {
+	return r.found.Record == nil || status.Supervisor.PID == 0 || status.Supervisor.PID == r.found.Record.Supervisor.PID
 }
 
 // take is an answer, or that there was none: what was known before stays then.

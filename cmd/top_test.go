@@ -88,8 +88,14 @@ func (m *topTable) pressKey(key tea.Key) []tea.Msg {
 }
 
 func foundRun(id string, alive bool) rundir.Found {
+	supervisor := 1234
+	for _, run := range sampleRuns() {
+		if run.RunID == id {
+			supervisor = run.Supervisor.PID
+		}
+	}
 	return rundir.Found{RunID: id, Dir: "/runs/" + id, Alive: alive, Record: &rundir.Record{
-		RunID: id, State: rundir.StateRunning, Supervisor: rundir.Process{PID: 1234, Start: 1, StartedAt: noon.Add(-time.Hour)},
+		RunID: id, State: rundir.StateRunning, Supervisor: rundir.Process{PID: supervisor, Start: 1, StartedAt: noon.Add(-time.Hour)},
 	}}
 }
 
@@ -302,9 +308,12 @@ func TestTopHangingSupervisor(t *testing.T) {
 		t.Errorf("asked %s", got)
 	}
 	mute := sampleRuns()[2]
-	mute.askedAt = time.Time{}
+	mute.askedAt, mute.Supervisor = time.Time{}, sampleRuns()[0].Supervisor
 	m.tell(topAnswer{"demo", mute})
 	text := m.at(80, 24)
+	if strings.Contains(strings.Split(text, "\n")[0], " 1/3 ready") {
+		t.Errorf("the first line counts those that nobody knows of:\n%s", text)
+	}
 	if !strings.Contains(text, "◌ unknown  demo  up 3h05m  the supervisor did not answer within 2s") {
 		t.Errorf("it does not say so:\n%s", text)
 	}
@@ -333,13 +342,72 @@ func TestTopDyingRun(t *testing.T) {
 	again := foundRun("demo", true)
 	again.Record.Supervisor.PID++
 	m.tell(topFound{at: noon, found: []rundir.Found{again}})
-	m.tell(topAnswer{"demo", sampleRuns()[0]})
+	m.tell(topAnswer{"demo", sampleRuns()[0]}) // of the life before
+	if got := m.run("demo").past; len(got) != 0 {
+		t.Errorf("another life's answer was taken: %v", got)
+	}
+	answer := sampleRuns()[0]
+	answer.Supervisor.PID++
+	m.tell(topAnswer{"demo", answer})
 	if got := m.run("demo").past["api-0"].cpu; len(got) != 1 {
 		t.Errorf("the past of another life: %v", got)
 	}
 	m.tell(topFound{at: noon}, topFound{at: noon.Add(2 * topEndedFor)})
 	if text := m.at(80, 24); !strings.Contains(text, "no run is alive; start one: snakepit start --workers 8") {
 		t.Errorf("got:\n%s", text)
+	}
+}
+
+// TestTopMissedLife: a run that has ended, and another of its name that was there and
+// ended between two looks, leave nothing that seems to live.
+func TestTopMissedLife(t *testing.T) {
+	m := looked(t)
+	again := foundRun("demo", false)
+	again.Record.Supervisor.PID++
+	m.tell(topFound{at: noon, found: []rundir.Found{again}})
+	if text := m.at(80, 24); !strings.Contains(text, "○ ended  demo") {
+		t.Errorf("got:\n%s", text)
+	}
+}
+
+// TestTopKeepsNobodyElse: when the chosen worker goes by itself, a key that was meant
+// for it is for nobody.
+func TestTopKeepsNobodyElse(t *testing.T) {
+	m := looked(t)
+	m.press("j")
+	m.tell(topFound{at: noon, found: []rundir.Found{foundRun("fresh", true)}})
+	run := sampleRuns()[1]
+	run.Pools[0].Workers = append(run.Pools[0].Workers, sampleWorker("default-9", "ready", 3001, 0, 0, 0, 0))
+	m.tell(topAnswer{"fresh", run})
+	m.press("xyry")
+	if len(m.source.orders) != 0 {
+		t.Errorf("done to somebody else: %+v", m.source.orders)
+	}
+	if text := m.at(80, 24); !strings.Contains(text, "api-1 of run demo is not shown any more: choose another") {
+		t.Errorf("got:\n%s", text)
+	}
+	m.press("jx")
+	if m.pending == nil {
+		t.Error("another one cannot be chosen")
+	}
+}
+
+// TestTopQuestionIsWhole: on a narrow screen, too, it says what it is about and how to
+// answer.
+func TestTopQuestionIsWhole(t *testing.T) {
+	for _, key := range []string{"r", "x", "X"} {
+		m := looked(t)
+		m.press(key)
+		m.pending.found.RunID, m.pending.worker = strings.Repeat("r", 60)+"-run", strings.Repeat("p", 40)+"-123"
+		text := strings.ReplaceAll(m.at(60, 15), "\n", "")
+		for _, want := range []string{"-run", "y yes, any other key no"} {
+			if !strings.Contains(text, want) {
+				t.Errorf("%s: no %q in:\n%s", key, want, m.at(60, 15))
+			}
+		}
+		if key != "X" && !strings.Contains(text, "-123") {
+			t.Errorf("%s: the worker is cut off:\n%s", key, m.at(60, 15))
+		}
 	}
 }
 

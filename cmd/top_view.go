@@ -48,7 +48,10 @@ func (m *topModel) title() string {
 	var memory uint64
 	for _, run := range m.runs {
 		for _, p := range run.status.Pools {
-			ready, desired = ready+p.Ready, desired+p.Desired
+			desired += p.Desired
+			if run.silent == "" { // nobody knows of those of one that does not answer
+				ready += p.Ready
+			}
 			for _, w := range p.Workers {
 				cpu, memory, rate = cpu+w.CPUPercent, memory+w.RSSBytes, rate+run.past[w.ID].rate
 			}
@@ -191,6 +194,9 @@ func (m *topModel) below(room int) []string {
 // detail is what the table has no room for.
 func (m *topModel) detail() string {
 	row, ok := m.chosenRow()
+	if !ok && m.picked && len(m.rows()) > 0 {
+		return m.styles.faint.Render(m.chosen.worker + " of run " + m.chosen.run + " is not shown any more: choose another")
+	}
 	if !ok {
 		return ""
 	}
@@ -221,7 +227,7 @@ func (m *topModel) bottom() []string {
 	s := m.styles
 	switch {
 	case m.mode == topConfirm:
-		return []string{s.warn.Render(m.pending.question()) + "  " + s.title.Render("y") + " yes, any other key no"}
+		return m.questionLines()
 	case m.mode == topFilter:
 		return []string{s.title.Render("/") + m.filter + "▏ " + s.faint.Render("Enter keeps it, Esc shows all")}
 	case m.mode == topHelp:
@@ -230,6 +236,21 @@ func (m *topModel) bottom() []string {
 		return m.saidLines()
 	}
 	return []string{m.keyLine()}
+}
+
+// questionLines are wrapped, and what they ask about is never cut: a yes is to what was
+// read.
+func (m *topModel) questionLines() []string {
+	const answers = "y yes, any other key no"
+	question := m.pending.question()
+	if ansi.StringWidth(question)+2+len(answers) <= m.size.width {
+		return []string{m.styles.warn.Render(question) + "  " + m.styles.title.Render("y") + answers[1:]}
+	}
+	var lines []string
+	for _, line := range wrapWords(question, m.size.width) {
+		lines = append(lines, m.styles.warn.Render(line))
+	}
+	return append(lines, wrapWords(answers, m.size.width)...)
 }
 
 // keyLine names as many keys as fit.
