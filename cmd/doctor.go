@@ -179,9 +179,7 @@ func (p doctorPrinter) draw(c doctor.Check) string {
 	head := p.pad(p.styles.state(string(c.State)), doctorStateWidth) + p.pad(c.Name, len(names))
 	lines := p.broken(c.Evidence, indent)
 	if c.Hint != "" {
-		next := p.broken("next:  "+c.Hint, indent)
-		next[0] = strings.Replace(next[0], "next:", p.styles.faint.Render("next:"), 1)
-		lines = append(lines, next...)
+		lines = append(lines, p.wrapped(p.styles.next(harmless(c.Hint, false)), indent)...)
 	}
 	return head + strings.Join(lines, "\n"+strings.Repeat(" ", indent))
 }
@@ -194,14 +192,17 @@ func (p doctorPrinter) pad(text string, width int) string {
 func (p doctorPrinter) broken(text string, indent int) []string {
 	var lines []string
 	for line := range strings.Lines(text) {
-		line = harmless(strings.TrimRight(line, "\n"), false)
-		if p.width > 0 {
-			line = ansi.Wrap(line, max(leastOfLast, p.width-indent), "")
-		}
-		lines = append(lines, strings.Split(trimLines(line), "\n")...)
+		lines = append(lines, p.wrapped(harmless(strings.TrimRight(line, "\n"), false), indent)...)
 	}
 	if len(lines) == 0 {
 		return []string{""}
 	}
 	return lines
+}
+
+func (p doctorPrinter) wrapped(line string, indent int) []string {
+	if p.width > 0 {
+		line = ansi.Wrap(line, max(leastOfLast, p.width-indent), "")
+	}
+	return strings.Split(trimLines(line), "\n")
 }

@@ -74,9 +74,8 @@ func (o *portsOptions) print(ports []holders.Port) error {
 		return err
 	}
 	fmt.Fprintln(o.env.Err, portSummary(ports))
-	next := newStyles(o.env.Err).faint.Render("next: ")
 	for _, hint := range portHints(ports) {
-		fmt.Fprintln(o.env.Err, next, hint)
+		fmt.Fprintln(o.env.Err, newStyles(o.env.Err).next(hint))
 	}
 	return nil
 }

@@ -104,7 +104,7 @@ func (s *livingRuns) act(o topOrder) topDone {
 	_, hint := judge(err)
 	text = "error: " + oneLine(err.Error())
 	if hint != "" {
-		text += "\nnext:  " + oneLine(hint)
+		text += "\n" + newStyles(s.env.Out).next(oneLine(hint))
 	}
 	return topDone{text, true}
 }

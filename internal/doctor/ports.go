@@ -33,7 +33,8 @@ func (e *examination) ports(ctx context.Context) {
 	own, kept := 0, e.kept()
 	for _, w := range wanted {
 		by := kept[w.port]
-		owners, err := e.holders(ctx, w, by == "")
+		// To bind the port of a worker that may be about to would be in its way.
+		owners, err := portcheck.Blockers(ctx, w.host, w.port, by == "", mark)
 		switch {
 		case err == nil && len(owners) == 0 && by != "" && e.Running == "":
 			held = append(held, fmt.Sprintf("%d (%s) is kept for %s, which has no process on it just now", w.port, w.of, by))
@@ -71,20 +72,6 @@ func (e *examination) ports(ctx context.Context) {
 		held, hints = held[:mostHeld], hints[:mostHeld]
 	}
 	e.fail(name, "see: snakepit ports "+strings.Join(hints, " ")+freeing(first), "%s", strings.Join(held, "\n")+more)
-}
-
-// holders are those of a port. Whether it could be bound is tried only where nobody
-// listens and no worker of a living run may be about to: the try would be in its way.
-func (e *examination) holders(ctx context.Context, w want, mayBind bool) ([]portcheck.Owner, error) {
-	owners, err := portcheck.Listeners(ctx, w.host, w.port, mark)
-	if err != nil || len(owners) > 0 || !mayBind {
-		return owners, err
-	}
-	err = portcheck.Check(ctx, w.host, w.port)
-	if errors.Is(err, portcheck.ErrInUse) {
-		owners, _ = portcheck.MarkedOwners(ctx, w.host, w.port, mark) // that it is held is said without them
-	}
-	return owners, err
 }
 
 // kept are the ports that workers of living runs have for their lives, and whose they

@@ -93,16 +93,10 @@ func Look(ctx context.Context, o Options, targets []Target) (ports []Port, probl
 // runs: an address of another name can be in the way as well.
 func find(ctx context.Context, t Target, mayBind bool) Port {
 	p := Port{Target: t, State: Free}
-	owners, err := portcheck.Listeners(ctx, t.Host, t.Port, mark)
-	if err == nil && len(owners) == 0 && mayBind {
-		// Nobody listens, and no worker is about to: whether it can be bound, only
-		// binding tells.
-		if err = portcheck.Check(ctx, t.Host, t.Port); errors.Is(err, portcheck.ErrInUse) {
-			p.State = Held
-			owners, err = portcheck.MarkedOwners(ctx, t.Host, t.Port, mark)
-		}
-	}
+	owners, err := portcheck.Blockers(ctx, t.Host, t.Port, mayBind, mark)
 	switch {
+	case errors.Is(err, portcheck.ErrInUse): // by nobody who can be named
+		p.State = Held
 	case errors.Is(err, portcheck.ErrPermission):
 		p.State, p.Problem = Forbidden, err.Error()
 	case err != nil:

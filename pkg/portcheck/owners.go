@@ -2,6 +2,7 @@ package portcheck
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/netip"
 	"os/user"
@@ -101,6 +102,32 @@ func Listeners(ctx context.Context, host string, port int, marker Marker) ([]Own
 	}
 	found = slices.DeleteFunc(found, func(s socket) bool { return s.state != "LISTEN" })
 	return describeAll(ctx, found, marker), nil
+}
+
+// Blockers returns who holds host:port for somebody who wants to bind it. Where mayBind
+// says that no harm is done by it, the kernel has the last word: it is asked whether the
+// port can be bound, which is how a listener on [::] that leaves IPv4 alone is told from
+// one that does not, and how a socket is found that is bound and does not listen. Held by
+// nobody who can be named is ErrInUse; an address that cannot be bound is another *Error.
+func Blockers(ctx context.Context, host string, port int, mayBind bool, marker Marker) ([]Owner, error) {
+	owners, err := Listeners(ctx, host, port, marker)
+	if err != nil || !mayBind {
+		return owners, err
+	}
+	switch err := Check(ctx, host, port); {
+	case err == nil:
+		return nil, nil
+	case len(owners) > 0: // known better than by the kernel's answer
+		return owners, nil
+	case !errors.Is(err, ErrInUse):
+		return nil, err
+	default:
+		owners, _ = MarkedOwners(ctx, host, port, marker) // that it is held is said without them
+		if len(owners) == 0 {
+			return nil, err
+		}
+		return owners, nil
+	}
 }
 
 func describeAll(ctx context.Context, found []socket, marker Marker) []Owner {
