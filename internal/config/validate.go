@@ -2,7 +2,10 @@ package config
 
 import (
 	"fmt"
+	"net"
+	"net/netip"
 	"path/filepath"
+	"strconv"
 	"time"
 )
 
@@ -145,8 +148,24 @@ func (p Pool) validate() error {
 	return nil
 }
 
-// validatePorts checks that every pool's ports exist and that no two pools
-// want the same one.
+// metricsPort is the port of the metrics, if workers with that number would meet it;
+// else 0. Two addresses of one machine have their ports each.
+func (c Config) metricsPort() int {
+	host, text, err := net.SplitHostPort(c.Metrics)
+	if err != nil || host != c.Host && !everyAddress(host) && !everyAddress(c.Host) {
+		return 0
+	}
+	port, _ := strconv.Atoi(text) // it has been checked
+	return port
+}
+
+func everyAddress(host string) bool {
+	addr, err := netip.ParseAddr(host)
+	return host == "" || err == nil && addr.IsUnspecified()
+}
+
+// validatePorts checks that every pool's ports exist and that no two pools, and no
+// pool and the metrics, want the same one.
 func (c Config) validatePorts() error {
 	for i, p := range c.Pools {
 		first, last := p.ports()
@@ -157,6 +176,12 @@ func (c Config) validatePorts() error {
 			return (&fault{
 				fmt.Sprintf("%d workers need the ports %d to %d, and the last port is %d", p.Workers, first, last, maxPort),
 				fmt.Sprintf("use a base port of at most %d, or fewer workers", maxPort-p.Workers+1),
+			}).on(p.label(fmt.Sprintf("base port %d", first)))
+		}
+		if port := c.metricsPort(); port >= first && port <= last {
+			return (&fault{
+				fmt.Sprintf("its ports %d to %d have that of the metrics, %s, among them", first, last, c.Metrics),
+				"serve the metrics on another port, or move the base port",
 			}).on(p.label(fmt.Sprintf("base port %d", first)))
 		}
 		for _, q := range c.Pools[:i] {

@@ -261,6 +261,8 @@ func TestValidate(t *testing.T) {
 		"standby":        {func(c *Config) { c.Pools[0].Standby = 1 }, "the workers are spawned"},
 		"preload":        {func(c *Config) { c.Pools[0].Preload = true }, "the workers are spawned"},
 		"forked command": {func(c *Config) { c.Pools[1].StartMethod = "forkserver" }, "only workers with an adapter"},
+		"metrics, too":   {func(c *Config) { c.Metrics, c.Pools[0].BasePort = "127.0.0.1:5001", 5000 }, "its ports 5000 to 5001 have that of the metrics, 127.0.0.1:5001, among them"},
+		"metrics on all": {func(c *Config) { c.Metrics, c.Pools[0].BasePort = ":5001", 5000 }, "have that of the metrics"},
 		"env name":       {func(c *Config) { c.Pools[0].Env = map[string]string{"A-B": ""} }, "a variable's name"},
 		"env marker":     {func(c *Config) { c.Pools[0].Env = map[string]string{"SNAKEPIT_RUN_ID": "x"} }, "sets this variable itself"},
 		"env lifeline":   {func(c *Config) { c.Pools[0].Env = map[string]string{"SNAKEPIT_LIFELINE_FD": "x"} }, "sets this variable itself"},

@@ -3,6 +3,8 @@ package doctor
 import (
 	"errors"
 	"fmt"
+	"io"
+	"os"
 	"strings"
 
 	"github.com/snakepit-dev/snakepit/internal/config"
@@ -30,12 +32,38 @@ func (e *examination) configuration() {
 		if len(p.Command) == 0 {
 			continue
 		}
-		if _, err := supervisor.Program(p); err != nil {
+		path, err := supervisor.Program(p)
+		if err != nil {
 			e.fail(name, "give the program's path, or put its directory on PATH", "pool %s cannot run its command: %v", p.Name, err)
+			return
+		}
+		if err := interpreterOf(path); err != nil {
+			e.fail(name, "mend its first line: head -1 "+path, "pool %s cannot run its command: the interpreter of %s: %v", p.Name, path, err)
 			return
 		}
 	}
 	e.ok(name, "%s", describePools(e.Config))
+}
+
+// interpreterOf looks for the one that a script names in its first line, which is what
+// the kernel would start (execve(2)).
+func interpreterOf(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return nil // it may be run and not read, and is no script then
+	}
+	defer file.Close()
+	const longest = 256 // that the kernel reads
+	head := make([]byte, longest)
+	n, _ := io.ReadFull(file, head) // a short file is read whole
+	line, script := strings.CutPrefix(string(head[:n]), "#!")
+	line, _, _ = strings.Cut(line, "\n")
+	words := strings.Fields(line)
+	if !script || len(words) == 0 {
+		return nil
+	}
+	_, err = os.Stat(words[0])
+	return err
 }
 
 // describePools is "8 workers: default (8 × hello:Hello)".

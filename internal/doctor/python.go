@@ -12,6 +12,7 @@ import (
 	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/pyenv"
 	"github.com/snakepit-dev/snakepit/internal/supervisor"
+	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
 // needsPython skips a check of a run whose pools all have a command of their own.
@@ -51,7 +52,41 @@ func (e *examination) findPython(ctx context.Context) {
 	}
 }
 
-// importAdapters imports each adapter once, with the environment of its first pool.
+// trial is one import: of an adapter, with the environment of these pools.
+type trial struct {
+	adapter string
+	pools   []config.Pool
+}
+
+// trials are as many as there are adapters, or more where pools give one of them
+// different environments: it may be imported in one of these and not in another.
+func trials(pools []config.Pool) []*trial {
+	var all []*trial
+	for _, p := range pools {
+		if p.Adapter == "" {
+			continue
+		}
+		at := slices.IndexFunc(all, func(t *trial) bool { return t.adapter == p.Adapter && maps.Equal(t.pools[0].Env, p.Env) })
+		if at < 0 {
+			all = append(all, &trial{adapter: p.Adapter})
+			at = len(all) - 1
+		}
+		all[at].pools = append(all[at].pools, p)
+	}
+	return all
+}
+
+// name says which one it is, where there are several of one adapter.
+func (t trial) name(all []*trial) string {
+	for _, other := range all {
+		if other.adapter == t.adapter && other.pools[0].Name != t.pools[0].Name {
+			return t.adapter + " of pool " + t.pools[0].Name
+		}
+	}
+	return t.adapter
+}
+
+// importAdapters imports each adapter in each environment that pools give it.
 func (e *examination) importAdapters(ctx context.Context) {
 	const name = "adapter"
 	if !e.needsPython(name) {
@@ -65,23 +100,20 @@ func (e *examination) importAdapters(ctx context.Context) {
 		e.skip(name, "there is no Python to import it with")
 		return
 	}
-	pools := map[string][]config.Pool{}
-	for _, p := range e.Config.Pools {
-		if p.Adapter != "" {
-			pools[p.Adapter] = append(pools[p.Adapter], p)
-		}
-	}
-	for _, adapter := range slices.Sorted(maps.Keys(pools)) {
+	all := trials(e.Config.Pools)
+	for _, t := range all {
+		env := supervisor.Environment(t.pools[0], e.python.Source)
 		got, err := pyenv.TryImport(ctx, pyenv.ImportOptions{
-			Python: e.python.Python, Adapter: adapter, PythonPath: e.Config.PythonPath,
-			Env: supervisor.Environment(pools[adapter][0], e.python.Source), Limit: e.Config.ReadyTimeout,
+			Python: e.python.Python, Adapter: t.adapter, PythonPath: e.Config.PythonPath,
+			// Which worker it is says nothing of a run, and is no marker without one.
+			Env: append(env, procscan.WorkerIDEnv+"="+t.pools[0].Name+"-0"), Limit: e.Config.ReadyTimeout,
 		})
 		if err != nil {
-			e.tell(notImported(adapter, err))
+			e.tell(notImported(t.name(all), t.adapter, err))
 			continue
 		}
-		e.imports = append(e.imports, imported{adapter, pools[adapter], got})
-		e.ok(name, "%s imported in %v, %d MB; %s", adapter, got.Took.Round(time.Millisecond), got.PeakBytes/1e6, versions(got.Packages))
+		e.imports = append(e.imports, imported{t.adapter, t.pools, got})
+		e.ok(name, "%s imported in %v, %d MB; %s", t.name(all), got.Took.Round(time.Millisecond), got.PeakBytes/1e6, versions(got.Packages))
 	}
 }
 
@@ -93,8 +125,8 @@ func versions(packages map[string]string) string {
 	return strings.Join(all, ", ")
 }
 
-func notImported(adapter string, err error) Check {
-	c := Check{Name: "adapter", State: Fail, Evidence: fmt.Sprintf("%s: %v", adapter, err)}
+func notImported(name, adapter string, err error) Check {
+	c := Check{Name: "adapter", State: Fail, Evidence: fmt.Sprintf("%s: %v", name, err)}
 	failed, ok := errors.AsType[*pyenv.ImportError](err)
 	if !ok {
 		return c

@@ -4,6 +4,8 @@ import (
 	"context"
 	"errors"
 	"path/filepath"
+	"slices"
+	"strings"
 
 	"github.com/snakepit-dev/snakepit/python"
 )
@@ -59,7 +61,9 @@ func lookManaged(ctx context.Context, o Options) (Found, error) {
 	}
 	home := filepath.Join(m.root, m.key(base))
 	if interpreter, ok := ready(home); ok {
-		return examine(ctx, interpreter)
+		// Its workers get no PYTHONHOME, either: it points to another interpreter.
+		env := slices.DeleteFunc(inherited(), func(entry string) bool { return strings.HasPrefix(entry, "PYTHONHOME=") })
+		return examineIn(ctx, interpreter, env)
 	}
 	found, err := findBase(ctx, m.path)
 	return Found{Python: found.Base, Version: found.Version.String(), ToMake: true}, err

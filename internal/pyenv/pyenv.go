@@ -113,11 +113,15 @@ func serving(ctx context.Context, path string) (string, error) {
 }
 
 func examine(ctx context.Context, path string) (Found, error) {
+	return examineIn(ctx, path, inherited())
+}
+
+func examineIn(ctx context.Context, path string, env []string) (Found, error) {
 	path, err := executable(path)
 	if err != nil {
 		return Found{}, err
 	}
-	found, err := probe(ctx, path, inherited(), probeTimeout)
+	found, err := probe(ctx, path, env, probeTimeout)
 	switch missing := found.missing(); {
 	case err != nil:
 		return Found{}, err

@@ -7,6 +7,7 @@ written anywhere, and the adapter to import.
 import faulthandler
 import importlib.abc
 import importlib.util
+import inspect
 import json
 import os
 import sys
@@ -84,6 +85,31 @@ def peak_bytes():
     return peak if sys.platform == "darwin" else peak * 1024
 
 
+def could_be_made(kind):
+    """Raises StartFailure for a class that cannot be called without arguments."""
+    from snakepit.failures import StartFailure
+
+    missing = ", ".join(sorted(getattr(kind, "__abstractmethods__", ())))
+    if missing:
+        raise StartFailure(
+            "adapter_invalid",
+            f"the class {kind.__name__} is abstract, it lacks: {missing}",
+            "write what it lacks, or name a class that has it",
+        )
+    try:
+        signature = inspect.signature(kind)
+    except (TypeError, ValueError):
+        return  # nothing tells
+    try:
+        signature.bind()
+    except TypeError as error:
+        raise StartFailure(
+            "adapter_invalid",
+            f"the constructor of the adapter {kind.__name__} is called without arguments: {error}",
+            "give its arguments defaults",
+        ) from None
+
+
 def main():
     sys.meta_path.insert(0, Embedded())
     os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")  # as the worker does
@@ -98,7 +124,10 @@ def main():
         before = threads()
         watch()
         sys.path[1:1] = told["python_path"]
-        loader._class(loader._import(told["module"]), told["class"])
+        kind = loader._class(loader._import(told["module"]), told["class"])
+        could_be_made(kind)
+        # Its constructor is not run: that may load a model, or call home.
+        loader._tools(object.__new__(kind), told["class"])
     except StartFailure as failure:
         answer(kind=failure.kind, message=failure.message, hint=failure.hint)
     seconds = time.monotonic() - began

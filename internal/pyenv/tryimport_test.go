@@ -15,7 +15,12 @@ import (
 // adapters are modules of the user's that go wrong, each in its way.
 var adapters = map[string]string{
 	"fine.py":    "from snakepit import Adapter, tool\nimport os\nclass Fine(Adapter):\n    @tool\n    def ping(self): return 1\nprint('noise')\n",
-	"threads.py": "from snakepit import Adapter\nimport threading, time\nthreading.Thread(target=time.sleep, args=(60,), name='poller').start()\nclass A(Adapter): pass\n",
+	"threads.py": "from snakepit import Adapter, tool\nimport threading, time\nthreading.Thread(target=time.sleep, args=(60,), name='poller').start()\nclass A(Adapter):\n    @tool\n    def a(self): pass\n",
+	"made.py": "from snakepit import Adapter, tool\nimport abc\nclass Base(Adapter):\n    @tool\n    def a(self): pass\n" +
+		"class Needs(Base):\n    def __init__(self, model): raise SystemExit('it was called')\n" +
+		"class Abstract(Base, abc.ABC):\n    @abc.abstractmethod\n    def load(self): pass\n" +
+		"class Empty(Adapter): pass\n" +
+		"class Fine(Base):\n    def __init__(self, model=None): raise SystemExit('it was called')\n",
 	"hangs.py": "import os, subprocess, sys, time\nfifo = os.open(os.environ['FIFO'], os.O_WRONLY)\n" +
 		"subprocess.Popen([sys.executable, '-c', 'import time; time.sleep(600)'], pass_fds=[fifo])\n" +
 		"os.write(fifo, b'started\\n')\ntime.sleep(600)\n",
@@ -45,6 +50,21 @@ func tryAdapter(t *testing.T, adapter string, limit time.Duration) (Import, erro
 		t.Errorf("something was written: %v", left)
 	}
 	return got, err
+}
+
+// What a worker would refuse in the class is found without making an instance.
+func TestTryImportClass(t *testing.T) {
+	for class, want := range map[string]string{
+		"Needs":    "the constructor of the adapter Needs is called without arguments: missing a required argument: 'model'",
+		"Abstract": "the class Abstract is abstract, it lacks: load",
+		"Empty":    "adapter Empty has no tools",
+		"Fine":     "",
+	} {
+		_, err := tryAdapter(t, "made:"+class, time.Minute)
+		if want == "" && err != nil || want != "" && (err == nil || err.Error() != want) {
+			t.Errorf("%s: %v, want %q", class, err, want)
+		}
+	}
 }
 
 func TestTryImport(t *testing.T) {

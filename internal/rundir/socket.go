@@ -29,7 +29,8 @@ func SocketPath(runtimeDir, tempDir string, uid int, runID string) (string, erro
 func LookSocketPath(runtimeDir, tempDir string, uid int, runID string) (string, error) {
 	return placeSocket(runtimeDir, tempDir, uid, runID, func(dir string) error {
 		if _, err := os.Lstat(dir); errors.Is(err, fs.ErrNotExist) {
-			return nil
+			_, err := os.Stat(filepath.Dir(dir)) // the directory would be made, not what it is in
+			return err
 		}
 		return checkPrivate(dir, uid)
 	})

@@ -70,6 +70,9 @@ func TestSocketPath(t *testing.T) {
 			l.Close()
 		})
 	}
+	if path, err := LookSocketPath("", filepath.Join(tmp, "none"), uid, "demo"); err == nil {
+		t.Errorf("in a directory that is not there, and that nobody makes: %q", path)
+	}
 	if again, err := SocketPath(rt, tmp, uid, "demo"); err != nil {
 		t.Errorf("the second time: %q, %v", again, err)
 	}

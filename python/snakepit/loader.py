@@ -14,6 +14,10 @@ def load(module_name, class_name):
     module = _import(module_name)
     kind = _class(module, class_name)
     adapter = _construct(kind)
+    return adapter, _tools(adapter, class_name)
+
+
+def _tools(adapter, class_name):
     try:
         tools = tools_of(adapter)
     except InvalidTool as error:
@@ -24,7 +28,7 @@ def load(module_name, class_name):
             f"adapter {class_name} has no tools",
             "mark its methods with @tool (from snakepit import tool)",
         )
-    return adapter, tools
+    return tools
 
 
 def preload(module_name, class_name):
