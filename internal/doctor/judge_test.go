@@ -10,6 +10,7 @@ import (
 	"github.com/snakepit-dev/snakepit/internal/config"
 	"github.com/snakepit-dev/snakepit/internal/orphans"
 	"github.com/snakepit-dev/snakepit/internal/pyenv"
+	"github.com/snakepit-dev/snakepit/pkg/pool"
 	"github.com/snakepit-dev/snakepit/pkg/procscan"
 )
 
@@ -25,12 +26,16 @@ func check(t *testing.T, got Check, state State, evidence, hint string) {
 }
 
 func TestLimits(t *testing.T) {
-	check(t, judgeDescriptors(limit{max: 364}, 364, 50), OK, "may have 364", "")
-	check(t, judgeDescriptors(limit{max: 363}, 364, 50), Fail, "may have 363", "LimitNOFILE=364")
-	check(t, judgeDescriptors(limit{max: 1<<64 - 1}, 364, 50), OK, "any number", "")
-	check(t, judgeTasks(limit{max: 1000, used: 900}, 100, false), OK, "this user has 900", "")
-	check(t, judgeTasks(limit{max: 1000, used: 900}, 101, false), Fail, "this user has 900", "ulimit -u 1001")
-	check(t, judgeTasks(limit{max: 1000, used: 950}, 101, true), OK, "", "")
+	files := pool.Limit{What: "open files", Need: 364, Allowed: 364, Raise: "ulimit -n 364"}
+	of := func(l ...pool.Limit) []pool.Limit { return l }
+	check(t, judgeLimits("descriptors", of(files), 50, false), OK, "50 workers: up to 364 open files, and 364 are allowed", "")
+	files.Allowed--
+	check(t, judgeLimits("descriptors", of(files), 50, false), Fail, "363 are allowed", "ulimit -n 364; or start fewer workers")
+	roomy := pool.Limit{What: "threads on this machine", Need: 100, Used: 900, Allowed: 10000}
+	tight := pool.Limit{What: "threads of this user", Need: 100, Used: 901, Allowed: 1000, Raise: "ulimit -u 1001"}
+	check(t, judgeLimits("processes", of(roomy, tight), 1, false), Fail, "1 worker: up to 100 threads of this user, and 1000 are allowed, 901 of them in use", "ulimit -u 1001")
+	check(t, judgeLimits("processes", of(tight, roomy), 1, true), OK, "of this user", "")
+	check(t, judgeLimits("processes", nil, 1, false), Skipped, "does not tell", "")
 }
 
 func TestCgroups(t *testing.T) {
@@ -39,10 +44,6 @@ func TestCgroups(t *testing.T) {
 	check(t, judgeMemory(allowed, fits), OK, "445 MB of the 512 MB in /cg/memory.max; a: 4 × 100 MB (max_memory)", "")
 	check(t, judgeMemory(allowed, append(fits, share{"b", 1, 80e6, "after the import alone"})), Fail, "525 MB of the 512 MB", "MemoryMax=")
 	check(t, judgeMemory(allowed, []share{{"c", 100, 0, ""}}), OK, "45 MB", "")
-	pids := cgroupLimit{max: 100, current: 40, file: "/cg/pids.max"}
-	check(t, judgePids(pids, 60, false), OK, "40 of 100 are taken in /cg/pids.max", "")
-	check(t, judgePids(pids, 61, false), Fail, "40 of 100", "TasksMax=")
-	check(t, judgePids(pids, 61, true), OK, "", "")
 }
 
 func TestPlaces(t *testing.T) {

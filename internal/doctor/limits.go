@@ -1,88 +1,53 @@
 package doctor
 
 import (
+	"cmp"
 	"fmt"
+	"slices"
 
 	"github.com/snakepit-dev/snakepit/internal/config"
+	"github.com/snakepit-dev/snakepit/internal/supervisor"
+	"github.com/snakepit-dev/snakepit/pkg/pool"
 )
-
-// needs are how much a run takes of what the kernel limits.
-type needs struct {
-	// descriptors are those of the supervisor's own process, at the worst moment of
-	// its start (RLIMIT_NOFILE).
-	descriptors int
-	// tasks are the processes and threads of the whole run, which is what the kernel
-	// counts for a user (RLIMIT_NPROC) and for a cgroup (pids.max).
-	tasks int
-}
-
-// needsOf says how much a run of so many workers needs. Measured with 9 workers on 2
-// CPUs: 5 descriptors a worker and 17 more, one more for each while it starts; 10
-// threads in a worker of the showcase, 10 in the supervisor, 5 in the guard. gRPC has
-// more threads where there are more CPUs.
-func needsOf(workers int) needs {
-	return needs{descriptors: 64 + 6*workers, tasks: 32 + 10*workers}
-}
-
-// limit is what the kernel allows this user or this process.
-type limit struct {
-	max  uint64 // unlimited is the largest number
-	used uint64
-}
 
 func (e *examination) limits() {
 	if described := e.needsConfig("descriptors"); !e.needsConfig("processes") || !described {
 		return
 	}
-	n := needsOf(workers(e.Config))
-	if allowed, err := descriptors(); err != nil {
-		e.skip("descriptors", "%v", err)
-	} else {
-		e.tell(judgeDescriptors(allowed, n.descriptors, workers(e.Config)))
+	var descriptors, threads []pool.Limit
+	for _, l := range pool.Limits(supervisor.Demand(e.Config)) {
+		if l.Own {
+			descriptors = append(descriptors, l)
+		} else {
+			threads = append(threads, l)
+		}
 	}
-	allowed, exempt, err := tasks()
-	switch {
-	case err != nil:
-		e.skip("processes", "%v", err)
-	case exempt:
-		e.ok("processes", "about %d processes and threads; no limit holds for this user", n.tasks)
-	default:
-		e.tell(judgeTasks(allowed, n.tasks, e.Running != ""))
-	}
+	n := workers(e.Config)
+	e.tell(judgeLimits("descriptors", descriptors, n, false))
+	e.tell(judgeLimits("processes", threads, n, e.Running != ""))
 }
 
-func judgeDescriptors(allowed limit, needs, workers int) Check {
+// judgeLimits tells of the tightest of these. A run that lives has taken its share.
+func judgeLimits(name string, limits []pool.Limit, workers int, running bool) Check {
+	if len(limits) == 0 {
+		return Check{Name: name, State: Skipped, Evidence: "this system does not tell its limit"}
+	}
+	left := func(l pool.Limit) int64 { return int64(l.Allowed) - int64(l.Used+l.Need) }
+	tightest := slices.MinFunc(limits, func(a, b pool.Limit) int { return cmp.Compare(left(a), left(b)) })
 	c := Check{
-		Name: "descriptors", State: OK,
-		Evidence: fmt.Sprintf("%s: the supervisor takes up to %d file descriptors, and may have %s", plural(workers, "worker", "workers"), needs, number(allowed.max)),
+		Name: name, State: OK,
+		Evidence: fmt.Sprintf("%s: up to %d %s, and %d are allowed", plural(workers, "worker", "workers"), tightest.Need, tightest.What, tightest.Allowed),
 	}
-	if uint64(needs) > allowed.max {
-		c.State, c.Hint = Fail, fmt.Sprintf("allow more: ulimit -n %d; in a systemd unit: LimitNOFILE=%d; or start fewer workers", needs, needs)
+	if tightest.Used > 0 {
+		c.Evidence += fmt.Sprintf(", %d of them in use", tightest.Used)
 	}
-	return c
-}
-
-// judgeTasks compares with what is left; a run that lives has taken its share.
-func judgeTasks(allowed limit, needs int, running bool) Check {
-	c := Check{
-		Name: "processes", State: OK,
-		Evidence: fmt.Sprintf("about %d processes and threads; this user has %d, and may have %s", needs, allowed.used, number(allowed.max)),
-	}
-	total := allowed.used + uint64(needs)
 	if running {
-		total = allowed.used
+		tightest.Need = 0
 	}
-	if total > allowed.max {
-		c.State, c.Hint = Fail, fmt.Sprintf("allow more: ulimit -u %d; in a systemd unit: LimitNPROC=%d; or start fewer workers", total, total)
+	if !tightest.Enough() {
+		c.State, c.Hint = Fail, tightest.Raise+"; or start fewer workers"
 	}
 	return c
-}
-
-func number(n uint64) string {
-	if n >= 1<<62 {
-		return "any number"
-	}
-	return fmt.Sprint(n)
 }
 
 // cgroups compares what the run may take with what its cgroup allows.
@@ -91,17 +56,11 @@ func (e *examination) cgroups() {
 	if !e.needsConfig(name) {
 		return
 	}
-	memory, limited := readCgroup(e.Root, "memory")
-	if limited {
+	if memory, limited := readCgroup(e.Root, "memory"); limited {
 		e.tell(judgeMemory(memory, e.memory()))
+		return
 	}
-	pids, counted := readCgroup(e.Root, "pids")
-	if counted {
-		e.tell(judgePids(pids, needsOf(workers(e.Config)).tasks, e.Running != ""))
-	}
-	if !limited && !counted {
-		e.ok(name, "no limit of memory or of processes on this process")
-	}
+	e.ok(name, "no limit of memory on this process")
 }
 
 // share is what one pool's workers may take of the memory, and how that is known.
@@ -154,18 +113,6 @@ func judgeMemory(allowed cgroupLimit, shares []share) Check {
 	if sum > allowed.max {
 		c.State = Fail
 		c.Hint = "raise the limit (systemd: MemoryMax=, containers: --memory), start fewer workers, or lower --max-memory"
-	}
-	return c
-}
-
-func judgePids(allowed cgroupLimit, needs int, running bool) Check {
-	c := Check{
-		Name: "cgroup", State: OK,
-		Evidence: fmt.Sprintf("about %d processes and threads; %d of %d are taken in %s", needs, allowed.current, allowed.max, allowed.file),
-	}
-	if total := allowed.current + uint64(needs); total > allowed.max && !running {
-		c.State = Fail
-		c.Hint = fmt.Sprintf("allow %d (systemd: TasksMax=, containers: --pids-limit), or start fewer workers", total)
 	}
 	return c
 }

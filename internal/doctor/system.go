@@ -2,7 +2,6 @@ package doctor
 
 import (
 	"errors"
-	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -11,16 +10,6 @@ import (
 
 	"golang.org/x/sys/unix"
 )
-
-// descriptors are those that this process may have, and so the supervisor: Go
-// raises the limit to the hard one.
-func descriptors() (limit, error) {
-	var r unix.Rlimit
-	if err := unix.Getrlimit(unix.RLIMIT_NOFILE, &r); err != nil {
-		return limit{}, fmt.Errorf("cannot read the limit of file descriptors: %w", err)
-	}
-	return limit{max: uint64(max(r.Cur, r.Max))}, nil
-}
 
 // place is what there is of the way to a directory.
 type place struct {

@@ -7,12 +7,15 @@ import (
 
 // CheckLimits returns a *pool.LimitError when the system does not allow the workers of
 // a run.
-func CheckLimits(c config.Config) error {
+func CheckLimits(c config.Config) error { return pool.CheckLimits(Demand(c)) }
+
+// Demand is what the workers of a run ask the system for.
+func Demand(c config.Config) pool.Demand {
 	var all pool.Demand
 	for _, p := range c.Pools {
 		all = demand(all, p, p.Workers)
 	}
-	return pool.CheckLimits(all)
+	return all
 }
 
 // demand is one, and so many workers of a pool more.

@@ -84,19 +84,43 @@ func CheckMore(there int, d Demand) error {
 	return err
 }
 
-func (d Demand) within(limits []limit) error {
-	for _, l := range limits {
+// Limit is one that the system sets, and what workers would take of it.
+type Limit struct {
+	What    string // is limited, in words
+	Own     bool   // it is this process's alone
+	Need    uint64 // what the workers take
+	Used    uint64 // by others, of the same limit
+	Allowed uint64
+	Fit     int    // how many of the workers there is room for, if not for all
+	Raise   string // how the limit is raised, to Need and Used
+}
+
+// Enough says that the workers fit in.
+func (l Limit) Enough() bool { return l.Used+l.Need <= l.Allowed }
+
+// Limits are those that the system tells of. None is asked for that cannot matter.
+func Limits(d Demand) []Limit { return d.of(systemLimits(d)) }
+
+func (d Demand) of(limits []limit) []Limit {
+	all := make([]Limit, len(limits))
+	for i, l := range limits {
 		need := l.fixed + l.worker*uint64(d.Workers) + l.foreign*uint64(d.Foreign)
-		if l.used+need <= l.allowed {
-			continue
-		}
-		e := &LimitError{Workers: d.all(), What: l.what, Need: need, Used: l.used, Allowed: l.allowed}
+		all[i] = Limit{What: l.what, Own: l.own, Need: need, Used: l.used, Allowed: l.allowed}
 		each := (need - l.fixed) / uint64(max(1, d.all()))
 		if room := l.used + l.fixed; l.allowed > room && each > 0 {
-			e.Fit = int((l.allowed - room) / each)
+			all[i].Fit = int((l.allowed - room) / each)
 		}
-		e.Raise = strings.ReplaceAll(l.raise, "%d", fmt.Sprint(l.used+need))
-		return e
+		all[i].Raise = strings.ReplaceAll(l.raise, "%d", fmt.Sprint(l.used+need))
+	}
+	return all
+}
+
+// within is a *LimitError about the first limit that is not enough.
+func (d Demand) within(limits []limit) error {
+	for _, l := range d.of(limits) {
+		if !l.Enough() {
+			return &LimitError{Workers: d.all(), What: l.What, Need: l.Need, Used: l.Used, Allowed: l.Allowed, Fit: l.Fit, Raise: l.Raise}
+		}
 	}
 	return nil
 }
