@@ -3,6 +3,7 @@ package redact
 import (
 	"regexp"
 	"strings"
+	"sync"
 )
 
 // secretWord is a part of the names that passwords and keys have.
@@ -28,60 +29,60 @@ const (
 )
 
 var (
-	secretName = regexp.MustCompile(`(?i)(?:` + secretWord + `)|(?:^|_)(?:` + secretAlone + `)$`)
+	secretName = lazily(`(?i)(?:` + secretWord + `)|(?:^|_)(?:` + secretAlone + `)$`)
 
 	// named is a name, what stands between, and a value that may be quoted, also
 	// within a string of JSON.
-	named = regexp.MustCompile(`(?i)([\w.-]*(?:` + secretWord + `)[\w.-]*|\b(?:\w*_)?(?:` + secretAlone + `|session)\b)` +
+	named = lazily(`(?i)([\w.-]*(?:` + secretWord + `)[\w.-]*|\b(?:\w*_)?(?:` + secretAlone + `|session)\b)` +
 		`(\\*["']?\]?\s*(?:=>|:=|=|:|%3[da])\s*|\\*["']\s*,\s*)` +
 		`(` + value + `)`)
 
 	// flagged is an option of a command line and the next word.
-	flagged = regexp.MustCompile(`(?i)(--?[\w.-]*(?:` + secretWord + `)[\w.-]*)(\s+)("(?:[^"\\\n]|\\[^\n])*"?|'[^'\n]*'?|[^\s"']+)`)
+	flagged = lazily(`(?i)(--?[\w.-]*(?:` + secretWord + `)[\w.-]*)(\s+)("(?:[^"\\\n]|\\[^\n])*"?|'[^'\n]*'?|[^\s"']+)`)
 
 	// paired is a name that is a value itself, with its own value behind it: lists of
 	// variables, in JSON, YAML and XML.
-	paired = regexp.MustCompile(`(?i)(\\*["']?\b(?:name|key)\\*["']?\s*[:=]\s*\\*["']?[\w.-]*(?:` + secretWord + `)[\w.-]*\\*["']?[\s,]+\\*["']?value\\*["']?\s*[:=]\s*)` +
+	paired = lazily(`(?i)(\\*["']?\b(?:name|key)\\*["']?\s*[:=]\s*\\*["']?[\w.-]*(?:` + secretWord + `)[\w.-]*\\*["']?[\s,]+\\*["']?value\\*["']?\s*[:=]\s*)` +
 		`(` + value + `)`)
 
 	// element is one of XML.
-	element = regexp.MustCompile(`(?i)(<[\w.:-]*(?:` + secretWord + `)[\w.:-]*(?:\s[^<>]*)?>)[^<]+`)
+	element = lazily(`(?i)(<[\w.:-]*(?:` + secretWord + `)[\w.:-]*(?:\s[^<>]*)?>)[^<]+`)
 
 	// block is a value in lines of its own, further in, as YAML has it; each may have
 	// the time that a log gives it.
-	block = regexp.MustCompile(`(?i)([\w.-]*(?:` + secretWord + `|\b(?:` + secretAlone + `))["']?:\s*[|>][+-]?)[ \t]*(?:\n` + logTime + `[ \t]+[^\n]*)+`)
+	block = lazily(`(?i)([\w.-]*(?:` + secretWord + `|\b(?:` + secretAlone + `))["']?:\s*[|>][+-]?)[ \t]*(?:\n` + logTime + `[ \t]+[^\n]*)+`)
 
 	// said is a password in a sentence, in a .netrc, at a prompt.
-	said = regexp.MustCompile(`(?i)(\b(?:password|passwd|passphrase|passcode)(?:\t+|\s+(?:is|was):?\s+|\s+for\s+\S+(?::|\s+is:?)\s*)|\blogin\s+\S+\s+password\s+)` +
+	said = lazily(`(?i)(\b(?:password|passwd|passphrase|passcode)(?:\t+|\s+(?:is|was):?\s+|\s+for\s+\S+(?::|\s+is:?)\s*)|\blogin\s+\S+\s+password\s+)` +
 		`("[^"\n]*"?|'[^'\n]*'?|[^\s"']+)`)
 
 	// login is a name with a password as option of curl and its kind; given, a password
 	// that is the option's own word.
-	login = regexp.MustCompile(`(\s(?:-u|--user|--proxy-user|-U)[ =]?["']?[^\s:"']+:)[^\s"']+`)
-	given = regexp.MustCompile(`(\b(?:mysql\w*|mariadb\w*|sshpass)\b[^\n]*?\s-p ?)("[^"\n]*"?|'[^'\n]*'?|[^\s"']+)`)
+	login = lazily(`(\s(?:-u|--user|--proxy-user|-U)[ =]?["']?[^\s:"']+:)[^\s"']+`)
+	given = lazily(`(\b(?:mysql\w*|mariadb\w*|sshpass)\b[^\n]*?\s-p ?)("[^"\n]*"?|'[^'\n]*'?|[^\s"']+)`)
 
 	// query is a parameter of a URL that is good for one login, or signs it.
-	query = regexp.MustCompile(`(?i)([?&](?:code|sig|key|auth|assertion)=)[^&\s"'<>]+`)
+	query = lazily(`(?i)([?&](?:code|sig|key|auth|assertion)=)[^&\s"'<>]+`)
 
 	// header is one that carries credentials, to the end of the line.
-	header = regexp.MustCompile(`(?i)((?:proxy-)?authorization|set-cookie|cookie|x-api-key|x-auth[\w-]*)(\\*["']?\s*[:=]\s*)[^\r\n]+`)
+	header = lazily(`(?i)((?:proxy-)?authorization|set-cookie|cookie|x-api-key|x-auth[\w-]*)(\\*["']?\s*[:=]\s*)[^\r\n]+`)
 
 	// scheme is one of HTTP's, and its credentials.
-	scheme = regexp.MustCompile(`(?i)\b(bearer|basic|digest|negotiate)\s+[A-Za-z0-9+/=._~-]{8,}`)
+	scheme = lazily(`(?i)\b(bearer|basic|digest|negotiate)\s+[A-Za-z0-9+/=._~-]{8,}`)
 
 	// userInfo is that of a URL. It goes on to the last @, since a password may have
 	// one, or a slash.
-	userInfo = regexp.MustCompile(`([A-Za-z][A-Za-z0-9+.-]*://)([^\s"'<>]*)@`)
+	userInfo = lazily(`([A-Za-z][A-Za-z0-9+.-]*://)([^\s"'<>]*)@`)
 
 	// privateKey is one in PEM; without an end it goes on to the end. keyEnd is the end
 	// of one whose beginning is not there, as in the last lines of a log, and privateLines
 	// are those of PuTTY.
-	privateKey   = regexp.MustCompile(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z)`)
-	keyEnd       = regexp.MustCompile(`(?m)(?:^` + logTime + `[A-Za-z0-9+/=]{4,}[ \t]*\n)+` + logTime + `-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----`)
-	privateLines = regexp.MustCompile(`(?m)(Private-Lines: \d+)(?:\n` + logTime + `[A-Za-z0-9+/=]{8,}[ \t]*$)+`)
+	privateKey   = lazily(`(?s)-----BEGIN [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----.*?(?:-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----|\z)`)
+	keyEnd       = lazily(`(?m)(?:^` + logTime + `[A-Za-z0-9+/=]{4,}[ \t]*\n)+` + logTime + `-----END [A-Z0-9 ]*PRIVATE KEY(?: BLOCK)?-----`)
+	privateLines = lazily(`(?m)(Private-Lines: \d+)(?:\n` + logTime + `[A-Za-z0-9+/=]{8,}[ \t]*$)+`)
 
 	// shape is a form by which those who hand out keys make them known.
-	shape = regexp.MustCompile(`\b(?:(?:AKIA|ASIA|AIDA|AROA)[A-Z0-9]{12,}` +
+	shape = lazily(`\b(?:(?:AKIA|ASIA|AIDA|AROA)[A-Z0-9]{12,}` +
 		`|gh[pousr]_[A-Za-z0-9]{16,}|github_pat_[A-Za-z0-9_]{16,}|glpat-[A-Za-z0-9_-]{16,}` +
 		`|xox[abeprs]-[A-Za-z0-9-]{8,}|sk-[A-Za-z0-9_-]{16,}|[rsp]k_(?:live|test)_[A-Za-z0-9]{8,}` +
 		`|AIza[A-Za-z0-9_-]{30,}|ya29\.[A-Za-z0-9_-]{16,}|hf_[A-Za-z0-9]{16,}|npm_[A-Za-z0-9]{16,}|pypi-[A-Za-z0-9_-]{16,}` +
@@ -90,13 +91,13 @@ var (
 		`|SG\.[A-Za-z0-9_-]{8,}\.[A-Za-z0-9_-]{8,}|eyJ[A-Za-z0-9_-]{8,}(?:\.[A-Za-z0-9_-]*){1,2})`)
 
 	// run is what a token could be written in.
-	run = regexp.MustCompile(`[A-Za-z0-9+/=_-]{20,}`)
+	run = lazily(`[A-Za-z0-9+/=_-]{20,}`)
 )
 
 // IsSecretName says that the value of a variable, an option or a field of this name
 // is nobody else's business.
 func IsSecretName(name string) bool {
-	return secretName.MatchString(name) && !isOrdinary(name)
+	return secretName().MatchString(name) && !isOrdinary(name)
 }
 
 // isOrdinary says that a name speaks of the working directory, or of the tokens of a
@@ -107,10 +108,10 @@ func isOrdinary(name string) bool {
 }
 
 func replaceNamed(text string) string {
-	for _, pattern := range []*regexp.Regexp{paired, element, said, login, given, query} {
+	for _, pattern := range []*regexp.Regexp{paired(), element(), said(), login(), given(), query()} {
 		text = pattern.ReplaceAllString(text, "${1}"+Mark)
 	}
-	for _, pattern := range []*regexp.Regexp{named, flagged} {
+	for _, pattern := range []*regexp.Regexp{named(), flagged()} {
 		text = pattern.ReplaceAllStringFunc(text, func(match string) string {
 			parts := pattern.FindStringSubmatch(match)
 			if isOrdinary(parts[1]) || strings.HasPrefix(parts[3], Mark) {
@@ -130,7 +131,7 @@ const longToken = 20
 func replaceRandom(text string) string {
 	var out strings.Builder
 	at := 0
-	for _, found := range run.FindAllStringIndex(text, -1) {
+	for _, found := range run().FindAllStringIndex(text, -1) {
 		word := text[found[0]:found[1]]
 		out.WriteString(text[at:found[0]])
 		out.WriteString(judgeRun(word, found[0] > 0 && strings.IndexByte("/.~", text[found[0]-1]) >= 0))
@@ -157,7 +158,7 @@ func judgeRun(word string, inPath bool) string {
 // small letter to a capital: words of people and of programs rarely do. A UUID names
 // something, and is no secret.
 func looksRandom(word string) bool {
-	if uuid.MatchString(word) {
+	if uuid().MatchString(word) {
 		return false
 	}
 	changes := 0
@@ -170,7 +171,7 @@ func looksRandom(word string) bool {
 	return changes >= 5
 }
 
-var uuid = regexp.MustCompile(`(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
+var uuid = lazily(`(?i)^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$`)
 
 func kindOf(c byte) byte {
 	switch {
@@ -182,4 +183,10 @@ func kindOf(c byte) byte {
 		return '0'
 	}
 	return 0
+}
+
+// lazily compiles an expression when it is first needed: each command is a process of
+// its own, and hardly any of them has something to redact.
+func lazily(text string) func() *regexp.Regexp {
+	return sync.OnceValue(func() *regexp.Regexp { return regexp.MustCompile(text) })
 }

@@ -93,7 +93,7 @@ func (r *Redactor) Environment(env []string) {
 
 // learnURL adds the password of a URL: it is used, and told of, without the URL.
 func (r *Redactor) learnURL(text string) {
-	for _, inside := range userInfo.FindAllStringSubmatch(text, -1) {
+	for _, inside := range userInfo().FindAllStringSubmatch(text, -1) {
 		_, password, ok := strings.Cut(inside[2], ":")
 		if !ok {
 			continue
@@ -109,14 +109,14 @@ func (r *Redactor) learnURL(text string) {
 // of a value that has lines of its own.
 func (r *Redactor) Text(text string) string {
 	text = r.known(text)
-	text = privateKey.ReplaceAllString(text, Mark)
-	text = keyEnd.ReplaceAllString(text, Mark)
-	text = privateLines.ReplaceAllString(text, "${1}\n"+Mark)
-	text = block.ReplaceAllString(text, "${1}\n"+Mark)
-	text = header.ReplaceAllString(text, "${1}${2}"+Mark)
-	text = scheme.ReplaceAllString(text, "${1} "+Mark)
-	text = userInfo.ReplaceAllString(text, "${1}"+Mark+"@")
-	text = shape.ReplaceAllString(text, Mark)
+	text = privateKey().ReplaceAllString(text, Mark)
+	text = keyEnd().ReplaceAllString(text, Mark)
+	text = privateLines().ReplaceAllString(text, "${1}\n"+Mark)
+	text = block().ReplaceAllString(text, "${1}\n"+Mark)
+	text = header().ReplaceAllString(text, "${1}${2}"+Mark)
+	text = scheme().ReplaceAllString(text, "${1} "+Mark)
+	text = userInfo().ReplaceAllString(text, "${1}"+Mark+"@")
+	text = shape().ReplaceAllString(text, Mark)
 	text = replaceNamed(text)
 	text = replaceRandom(text)
 	return r.tilde(text)
