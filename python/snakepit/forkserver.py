@@ -189,7 +189,10 @@ class ForkServer:
         kept = {given.get(name) for name in ("ready", "lifeline", "seat")}
         for descriptor in _descriptors() - self._adapters - kept - {0, 1, 2}:
             _close(descriptor)
+        for descriptor in kept - {None}:
+            os.set_inheritable(descriptor, False)  # to the programs that it starts
         _reseed()
+        self._sources.begin()
         self._chosen.worker_id, self._chosen.port = request["worker"], request["port"]
         seat = Seat(given["seat"], self._sources, self._marker) if "seat" in given else None
         return Birth(ready.Channel(given["ready"]), given.get("lifeline"), seat, (self, labour))
@@ -232,7 +235,7 @@ class _Labour:
     def told(self):
         text = os.read(self._said, MESSAGE_LIMIT)
         if not text:
-            return _Refusal("fork", "the fork ended at once").message()
+            return _Refusal("died", "the fork ended at once").message()
         return json.loads(text)
 
     def go(self):

@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 import pytest
 from worker_process import Death, eventually
@@ -210,6 +211,37 @@ def test_stand_by_with_old_code(fork_server, tmp_path, preload):
     assert worker.assign("default-0") == {"stale": str(tmp_path / "part.py")}
     assert worker.wait() == 0
     assert "closed" in worker.output.read_text()
+
+
+def test_stand_by_with_code_that_was_edited_before(fork_server, tmp_path):
+    server = fork_server(OWN).ready()
+    edited(tmp_path / "own.py", "VERSION = 1", "VERSION = 2  #")
+    # The forkserver began before the edit, the stand-by after it.
+    eventually(lambda: time.time_ns() - os.stat(tmp_path / "own.py").st_mtime_ns > 10**8)
+    worker = server.stand_by()
+    assert worker.assign("default-0") == {"taken": True}
+    assert worker.connect().call("version") == 2
+
+
+def test_sources_of_an_adapter_that_removes_modules(fork_server, tmp_path):
+    clean = "import sys\nfor name in ('random', 'logging', 'subprocess', 'unicodedata'):\n"
+    server = fork_server(OWN + clean + "    sys.modules.pop(name, None)\n").ready()
+    os.utime(tmp_path / "own.py", (1, 1))
+    worker = server.stand_by()
+    edited(tmp_path / "own.py", "VERSION = 1", "VERSION = 2")
+    assert worker.assign("default-0") == {"stale": str(tmp_path / "own.py")}
+
+
+def test_programs_of_a_worker_inherit_no_descriptor(fork_server, tmp_path):
+    seen = tmp_path / "seen"
+    source = f"import os\nos.system('ls -l /proc/self/fd >{seen}')\n" + OWN
+    server = fork_server(source).ready()
+    for make in (lambda: server.fork().connect(), server.stand_by):
+        worker = make()
+        files = seen.read_text()
+        assert f"pipe:[{os.fstat(worker.ready_read).st_ino}]" not in files
+        assert f"pipe:[{os.fstat(worker.lifeline).st_ino}]" not in files
+        assert "socket:" not in files
 
 
 @pytest.mark.parametrize("how", ["term", "gone"])
