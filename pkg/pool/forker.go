@@ -48,6 +48,7 @@ type forker struct {
 	retired  context.Context
 	close    context.CancelFunc
 	begun    error // of Begin, for the next launch; who has the turn reads it
+	spawned  int   // workers in a row that two forkservers could not fork; likewise
 
 	mu       sync.Mutex // guards what follows; nothing waits under it
 	spawns   bool       // for good
@@ -167,14 +168,32 @@ func (f *forker) fork(spec Spec, output Output, seat *seat) (*child, error) {
 			f.abandon(c)
 			return nil, ErrStopping
 		case err == nil:
+			f.spawned = 0
 			return c, nil
 		case errors.As(err, &refused) && refused.forGood():
 			return nil, f.giveUp(err)
-		case errors.As(err, &refused) && !refused.stale(), try > 0:
+		case errors.As(err, &refused) && !refused.byThisOne():
 			return nil, err
 		}
 		f.replace(server, err)
+		if try > 0 {
+			return nil, f.spawnOne(err)
+		}
 	}
+}
+
+// maxSpawned is how many workers in a row may be spawned, because two forkservers could
+// not fork them, until all are.
+const maxSpawned = 3
+
+// spawnOne has this worker be spawned: what made two forkservers useless, its code that is
+// written to or what it does at a fork, does not hinder that. The caller has the turn.
+func (f *forker) spawnOne(reason error) error {
+	f.spawned++
+	if f.spawned >= maxSpawned && f.retired.Err() == nil {
+		return f.giveUp(reason)
+	}
+	return errSpawn
 }
 
 // request is one fork.
@@ -373,6 +392,9 @@ type refusal struct{ Kind, Message string }
 func (r *refusal) Error() string { return "the forkserver does not fork: " + r.Message }
 
 func (r *refusal) stale() bool { return r.Kind == "stale" }
+
+// byThisOne says that another forkserver may fork: this one has old code, or its forks end.
+func (r *refusal) byThisOne() bool { return r.stale() || r.Kind == "died" }
 
 // forGood says that it never will; otherwise it may, the next time.
 func (r *refusal) forGood() bool {

@@ -224,12 +224,14 @@ def test_stand_by_with_code_that_was_edited_before(fork_server, tmp_path):
 
 
 def test_sources_of_an_adapter_that_removes_modules(fork_server, tmp_path):
-    clean = "import sys\nfor name in ('random', 'logging', 'subprocess', 'unicodedata'):\n"
-    server = fork_server(OWN + clean + "    sys.modules.pop(name, None)\n").ready()
-    os.utime(tmp_path / "own.py", (1, 1))
-    worker = server.stand_by()
-    edited(tmp_path / "own.py", "VERSION = 1", "VERSION = 2")
-    assert worker.assign("default-0") == {"stale": str(tmp_path / "own.py")}
+    source = OWN + "\n    def __init__(self):\n        import sys\n"
+    source += "        for name in ('random', 'logging', 'subprocess', 'unicodedata'):\n"
+    source += "            sys.modules.pop(name, None)\n        import part\n"
+    (tmp_path / "part.py").write_text("x = 1")
+    os.utime(tmp_path / "part.py", (1, 1))
+    worker = fork_server(source, "--preload").ready().stand_by()
+    (tmp_path / "part.py").write_text("x = 2")
+    assert worker.assign("default-0") == {"stale": str(tmp_path / "part.py")}
 
 
 def test_programs_of_a_worker_inherit_no_descriptor(fork_server, tmp_path):
