@@ -53,7 +53,8 @@ type forker struct {
 	mu       sync.Mutex // guards what follows; nothing waits under it
 	spawns   bool       // for good
 	server   *forkserver
-	unready  int // forkservers in a row that never took a request
+	unready  int  // forkservers in a row that never took a request
+	served   bool // one did
 	standbys []*standby
 	making   chan struct{} // closed when the worker that is being made to stand by is there; nil: there is none
 	awaited  bool          // a launch waits for that one
@@ -158,8 +159,11 @@ func (f *forker) fork(spec Spec, output Output, seat *seat) (*child, error) {
 	}
 	for try := 0; ; try++ {
 		server, err := f.serving(spec.ReadyTimeout)
-		if err != nil {
+		switch {
+		case errors.Is(err, errSpawn), errors.Is(err, ErrStopping), errors.Is(err, ErrReadyTimeout):
 			return nil, err
+		case err != nil: // one has served before: they were killed, say
+			return nil, f.spawnOne(err)
 		}
 		c, err := f.request(server, spec, output, seat)
 		var refused *refusal
@@ -237,13 +241,18 @@ func (f *forker) serving(patience time.Duration) (*forkserver, error) {
 	}
 	f.mu.Lock()
 	f.unready++
-	hopeless := f.unready > 1
+	once, hopeless := f.unready%2 == 1, !f.served
 	f.mu.Unlock()
 	var unfit *unfitError
-	if hopeless || errors.As(err, &unfit) {
+	switch {
+	case errors.As(err, &unfit):
+		return nil, f.giveUp(err)
+	case once:
+		return f.serving(patience)
+	case hopeless:
 		return nil, f.giveUp(err)
 	}
-	return f.serving(patience)
+	return nil, err
 }
 
 // giveUp has workers be spawned from here on.
