@@ -72,6 +72,9 @@ func (f *forker) startServer(patience time.Duration) (*forkserver, error) {
 		err = &ForkserverError{Err: fmt.Errorf("%w within %v", ErrReadyTimeout, patience), Output: server.child.output.Tail()}
 	default:
 		err = &ForkserverError{Err: errors.New("it ended before it was ready"), Output: server.child.Tail()}
+		if f.retired.Err() == nil {
+			f.launcher.notice(Notice{Pool: f.pool, Kind: ForkserverDied, Worker: spec.Worker, PID: server.child.id.PID, Reason: err.Error()})
+		}
 	}
 	f.replace(server, err)
 	return nil, err
