@@ -42,6 +42,7 @@ var errSpawn = errors.New("cannot fork workers")
 // workers that stand by.
 type forker struct {
 	launcher *ExecLauncher
+	runID    string
 	pool     string
 	command  Command
 	turn     chan struct{} // one value: who holds it speaks to the forkserver, or starts one
@@ -74,7 +75,7 @@ func (l *ExecLauncher) forker(spec Spec, command Command) *forker {
 		pause := backoff.NewExponentialBackOff()
 		pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 30*time.Second
 		f = &forker{
-			launcher: l, pool: spec.Pool, command: command, turn: make(chan struct{}, 1), pause: pause,
+			launcher: l, runID: spec.RunID, pool: spec.Pool, command: command, turn: make(chan struct{}, 1), pause: pause,
 			helpers: map[*child]struct{}{}, hurried: make(chan struct{}),
 		}
 		f.retired, f.close = context.WithCancel(context.Background())

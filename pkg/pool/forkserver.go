@@ -47,7 +47,7 @@ func (f *forker) startServer(patience time.Duration) (*forkserver, error) {
 	if err := canFork(); err != nil {
 		return nil, &unfitError{err.Error()}
 	}
-	spec := Spec{Pool: f.pool, Worker: ForkserverID(f.pool), Grace: time.Second}
+	spec := Spec{RunID: f.runID, Pool: f.pool, Worker: ForkserverID(f.pool), Grace: time.Second}
 	server, err := f.spawnServer(spec)
 	if err != nil {
 		return nil, err
