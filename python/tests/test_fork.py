@@ -273,6 +273,12 @@ def test_it_ends_while_it_imports(fork_server, fifo):
         assert server.process.wait(60) == -signal.SIGIO
 
 
+def test_it_ends_before_it_imports(fork_server, fifo):
+    server = fork_server(f"open({str(fifo('gate'))!r}).read()", "--preload")
+    server.link.close()
+    assert server.process.wait(60) in (0, -signal.SIGIO)
+
+
 def test_a_worker_that_nobody_adopts(fork_server):
     server = fork_server().ready()
     server.ask()
