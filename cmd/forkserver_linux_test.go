@@ -168,6 +168,33 @@ func TestForkserverFrozen(t *testing.T) {
 	}
 }
 
+// A stand-by that does not answer has ended before another takes the place that it was
+// offered: it might wake up and take the port.
+func TestStandbyFrozen(t *testing.T) {
+	t.Parallel()
+	s, id, client := startControlled(t, "--workers", "1", "--start-method", "forkserver", "--grace", "20s")
+	frozen := holdProcess(t, awaitEvents(t, s, id, pool.StandbyReady, 1)[0].PID)
+	if err := frozen.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	err := client.Restart(t.Context(), control.Restart{Workers: []string{"default-0"}}, func(r pool.Restarted) {
+		if r.Err != nil {
+			t.Error(r.Err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := frozen.Wait(ended); err != nil {
+		t.Errorf("it lives: %v", err)
+	}
+	if w := workersIn(t, client)[0]; w.State != "ready" || w.StartMethod != "fork" {
+		t.Errorf("%v", w)
+	}
+}
+
 // A worker that stands by is killed: another one takes its seat, and nobody is
 // restarted for it.
 func TestStandbyKilled(t *testing.T) {
