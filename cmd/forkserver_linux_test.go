@@ -3,7 +3,10 @@ package cmd
 import (
 	"context"
 	"encoding/json"
+	"os"
+	"path/filepath"
 	"slices"
+	"strconv"
 	"sync"
 	"sync/atomic"
 	"syscall"
@@ -106,6 +109,41 @@ func TestForkserverKilled(t *testing.T) {
 	}
 }
 
+// What the adapter's import has started ends with the forkserver that imported it,
+// wherever it has gone.
+func TestForkserverKilledWithWhatItStarted(t *testing.T) {
+	t.Parallel()
+	s := newCrashSandbox(t)
+	s.write(t, "helped.py", `
+import subprocess
+from snakepit.showcase import Showcase as Helped
+
+with open("helper", "w") as file:
+    file.write(str(subprocess.Popen(["sleep", "1000"], start_new_session=True).pid))
+`)
+	id := newRunID(t)
+	s.mustRun(t, "", "start", "-d", "--workers", "1", "--run-id", id, "--adapter", "helped:Helped",
+		"--start-method", "forkserver", "--preload", "--standby", "0")
+	text, err := os.ReadFile(filepath.Join(s.dir, "helper"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	pid, err := strconv.Atoi(string(text))
+	if err != nil {
+		t.Fatal(err)
+	}
+	helper := holdProcess(t, pid)
+	killMarked(t, awaitEvents(t, s, id, pool.ForkserverStarted, 1)[0].PID)
+	soon, cancel := context.WithTimeout(t.Context(), time.Minute)
+	defer cancel()
+	if err := helper.Wait(soon); err != nil {
+		t.Errorf("the helper of the killed forkserver lives: %v", err)
+	}
+	awaitEvents(t, s, id, pool.ForkserverStarted, 2)
+	s.mustRun(t, "", "stop", "--run-id", id)
+	s.mustBeClean(t)
+}
+
 // A forkserver that does not answer is replaced, and the launch that needed it goes on.
 func TestForkserverFrozen(t *testing.T) {
 	t.Parallel()
@@ -127,6 +165,33 @@ func TestForkserverFrozen(t *testing.T) {
 	}
 	if err := frozen.Wait(t.Context()); err != nil {
 		t.Error(err)
+	}
+}
+
+// A stand-by that does not answer has ended before another takes the place that it was
+// offered: it might wake up and take the port.
+func TestStandbyFrozen(t *testing.T) {
+	t.Parallel()
+	s, id, client := startControlled(t, "--workers", "1", "--start-method", "forkserver", "--grace", "20s")
+	frozen := holdProcess(t, awaitEvents(t, s, id, pool.StandbyReady, 1)[0].PID)
+	if err := frozen.Signal(syscall.SIGSTOP); err != nil {
+		t.Fatal(err)
+	}
+	err := client.Restart(t.Context(), control.Restart{Workers: []string{"default-0"}}, func(r pool.Restarted) {
+		if r.Err != nil {
+			t.Error(r.Err)
+		}
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	ended, cancel := context.WithTimeout(t.Context(), time.Second)
+	defer cancel()
+	if err := frozen.Wait(ended); err != nil {
+		t.Errorf("it lives: %v", err)
+	}
+	if w := workersIn(t, client)[0]; w.State != "ready" || w.StartMethod != "fork" {
+		t.Errorf("%v", w)
 	}
 }
 

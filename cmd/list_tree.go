@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"path"
+	"slices"
 	"strconv"
 	"strings"
 
@@ -109,9 +110,11 @@ func (p *planter) plantKnown(root *node) {
 	}
 }
 
-// beside names what the supervisor keeps beside the workers; "" for all others.
+// beside names what the supervisor keeps beside the workers; "" for all others. What
+// one of those has started carries its id in the environment alone.
 func (p *planter) beside(child procscan.Process) string {
-	if !child.Condemns || child.RunID != p.run.RunID || p.workers[child.PID] != nil {
+	own := slices.Contains(child.Signs, procscan.SignArgument)
+	if !own || !child.Condemns || child.RunID != p.run.RunID || p.workers[child.PID] != nil {
 		return ""
 	}
 	switch pool := child.WorkerID[:max(0, strings.LastIndexByte(child.WorkerID, '-'))]; child.WorkerID {

@@ -83,6 +83,10 @@ func TestTreeOf(t *testing.T) {
 			Pools: []*poolStatus{{Name: "a", Workers: workers}},
 		}
 	}
+	server := process(12, 10, "demo", "a-fork", "python")
+	server.Signs = []procscan.Sign{procscan.SignArgument, procscan.SignEnvironment}
+	helper := process(13, 10, "demo", "a-fork", "sleep")
+	helper.Signs = []procscan.Sign{procscan.SignEnvironment}
 	tests := []struct {
 		name string
 		run  *runStatus
@@ -101,6 +105,10 @@ func TestTreeOf(t *testing.T) {
 		{
 			"a child of the supervisor without a marker", run("running"),
 			snapshotOf(process(10, 1, "", "", "snakepit"), process(11, 10, "", "", "/bin/uv")), "supervisor(uv)",
+		},
+		{
+			"who is left by a forkserver is none", run("running"),
+			snapshotOf(process(10, 1, "", "", "snakepit"), server, helper), "supervisor(forkserver of a strays(sleep))",
 		},
 		{
 			"the supervisor does not answer", run(stateUnknown),

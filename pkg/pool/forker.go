@@ -42,17 +42,20 @@ var errSpawn = errors.New("cannot fork workers")
 // workers that stand by.
 type forker struct {
 	launcher *ExecLauncher
+	runID    string
 	pool     string
 	command  Command
 	turn     chan struct{} // one value: who holds it speaks to the forkserver, or starts one
 	retired  context.Context
 	close    context.CancelFunc
 	begun    error // of Begin, for the next launch; who has the turn reads it
+	spawned  int   // workers in a row that two forkservers could not fork; likewise
 
 	mu       sync.Mutex // guards what follows; nothing waits under it
 	spawns   bool       // for good
 	server   *forkserver
-	unready  int // forkservers in a row that never took a request
+	unready  int  // forkservers in a row that never took a request
+	served   bool // one did
 	standbys []*standby
 	making   chan struct{} // closed when the worker that is being made to stand by is there; nil: there is none
 	awaited  bool          // a launch waits for that one
@@ -72,7 +75,7 @@ func (l *ExecLauncher) forker(spec Spec, command Command) *forker {
 		pause := backoff.NewExponentialBackOff()
 		pause.InitialInterval, pause.MaxInterval = 50*time.Millisecond, 30*time.Second
 		f = &forker{
-			launcher: l, pool: spec.Pool, command: command, turn: make(chan struct{}, 1), pause: pause,
+			launcher: l, runID: spec.RunID, pool: spec.Pool, command: command, turn: make(chan struct{}, 1), pause: pause,
 			helpers: map[*child]struct{}{}, hurried: make(chan struct{}),
 		}
 		f.retired, f.close = context.WithCancel(context.Background())
@@ -157,8 +160,11 @@ func (f *forker) fork(spec Spec, output Output, seat *seat) (*child, error) {
 	}
 	for try := 0; ; try++ {
 		server, err := f.serving(spec.ReadyTimeout)
-		if err != nil {
+		switch {
+		case errors.Is(err, errSpawn), errors.Is(err, ErrStopping), errors.Is(err, ErrReadyTimeout):
 			return nil, err
+		case err != nil: // one has served before: they were killed, say
+			return nil, f.spawnOne(err)
 		}
 		c, err := f.request(server, spec, output, seat)
 		var refused *refusal
@@ -167,14 +173,32 @@ func (f *forker) fork(spec Spec, output Output, seat *seat) (*child, error) {
 			f.abandon(c)
 			return nil, ErrStopping
 		case err == nil:
+			f.spawned = 0
 			return c, nil
 		case errors.As(err, &refused) && refused.forGood():
 			return nil, f.giveUp(err)
-		case errors.As(err, &refused) && !refused.stale(), try > 0:
+		case errors.As(err, &refused) && !refused.byThisOne():
 			return nil, err
 		}
 		f.replace(server, err)
+		if try > 0 {
+			return nil, f.spawnOne(err)
+		}
 	}
+}
+
+// maxSpawned is how many workers in a row may be spawned, because two forkservers could
+// not fork them, until all are.
+const maxSpawned = 3
+
+// spawnOne has this worker be spawned: what made two forkservers useless, its code that is
+// written to or what it does at a fork, does not hinder that. The caller has the turn.
+func (f *forker) spawnOne(reason error) error {
+	f.spawned++
+	if f.spawned >= maxSpawned && f.retired.Err() == nil {
+		return f.giveUp(reason)
+	}
+	return errSpawn
 }
 
 // request is one fork.
@@ -218,13 +242,18 @@ func (f *forker) serving(patience time.Duration) (*forkserver, error) {
 	}
 	f.mu.Lock()
 	f.unready++
-	hopeless := f.unready > 1
+	once, hopeless := f.unready%2 == 1, !f.served
 	f.mu.Unlock()
 	var unfit *unfitError
-	if hopeless || errors.As(err, &unfit) {
+	switch {
+	case errors.As(err, &unfit):
+		return nil, f.giveUp(err)
+	case once:
+		return f.serving(patience)
+	case hopeless:
 		return nil, f.giveUp(err)
 	}
-	return f.serving(patience)
+	return nil, err
 }
 
 // giveUp has workers be spawned from here on.
@@ -373,6 +402,9 @@ type refusal struct{ Kind, Message string }
 func (r *refusal) Error() string { return "the forkserver does not fork: " + r.Message }
 
 func (r *refusal) stale() bool { return r.Kind == "stale" }
+
+// byThisOne says that another forkserver may fork: this one has old code, or its forks end.
+func (r *refusal) byThisOne() bool { return r.stale() || r.Kind == "died" }
 
 // forGood says that it never will; otherwise it may, the next time.
 func (r *refusal) forGood() bool {

@@ -13,8 +13,9 @@ import (
 
 // forkserver is a running process that forks workers. One at a time speaks to it.
 type forkserver struct {
-	child *child
-	link  link
+	child  *child
+	link   link
+	served bool // it took requests; guarded by the forker's mutex
 }
 
 // forkPatience is how long a fork may take, and how long a forkserver that was
@@ -46,7 +47,7 @@ func (f *forker) startServer(patience time.Duration) (*forkserver, error) {
 	if err := canFork(); err != nil {
 		return nil, &unfitError{err.Error()}
 	}
-	spec := Spec{Pool: f.pool, Worker: ForkserverID(f.pool), Grace: time.Second}
+	spec := Spec{RunID: f.runID, Pool: f.pool, Worker: ForkserverID(f.pool), Grace: time.Second}
 	server, err := f.spawnServer(spec)
 	if err != nil {
 		return nil, err
@@ -60,7 +61,7 @@ func (f *forker) startServer(patience time.Duration) (*forkserver, error) {
 	switch {
 	case err == nil && said.Ready:
 		f.mu.Lock()
-		f.unready = 0
+		f.unready, f.served, server.served = 0, true, true
 		f.mu.Unlock()
 		return server, nil
 	case err == nil:
@@ -71,6 +72,9 @@ func (f *forker) startServer(patience time.Duration) (*forkserver, error) {
 		err = &ForkserverError{Err: fmt.Errorf("%w within %v", ErrReadyTimeout, patience), Output: server.child.output.Tail()}
 	default:
 		err = &ForkserverError{Err: errors.New("it ended before it was ready"), Output: server.child.Tail()}
+		if f.retired.Err() == nil {
+			f.launcher.notice(Notice{Pool: f.pool, Kind: ForkserverDied, Worker: spec.Worker, PID: server.child.id.PID, Reason: err.Error()})
+		}
 	}
 	f.replace(server, err)
 	return nil, err
@@ -103,12 +107,13 @@ func (f *forker) spawnServer(spec Spec) (*forkserver, error) {
 }
 
 // follow waits for the end of a forkserver, and starts another if nobody wanted it.
+// Who started one that never served knows already.
 func (f *forker) follow(server *forkserver) {
 	<-server.child.done
 	_ = server.link.close()
 	f.remove(server.child)
 	f.mu.Lock()
-	unasked := f.server == server
+	unasked := f.server == server && server.served
 	if unasked {
 		f.server = nil
 	}

@@ -52,6 +52,10 @@ func (w *worker) onTurn(turn pass) {
 	if err == nil {
 		w.process, err = w.opts.Launcher.Launch(context.Background(), w.spec())
 	}
+	if errors.Is(err, ErrStopping) && w.pool.stopping.Load() {
+		w.leaveGate(0) // it has not failed: its own stop is on its way
+		return
+	}
 	if err != nil {
 		w.onNoProcess(errors.Join(err, w.opts.Registry.Remove(w.id)))
 		return

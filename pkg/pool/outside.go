@@ -35,8 +35,8 @@ type Preparer interface {
 	// being launched; spec is that worker's. It does not block.
 	Prepare(spec Spec)
 	// Retire ends what was prepared for the pool: TERM, up to grace, KILL; or at
-	// once. No Launch for it succeeds any more. A second call with force cuts the
-	// first one short.
+	// once. No Launch for it succeeds any more, its error is ErrStopping. A second
+	// call with force cuts the first one short.
 	Retire(pool string, grace time.Duration, force bool)
 }
 

@@ -101,6 +101,32 @@ func TestStopDuringStartLaunchesNoMore(t *testing.T) {
 	})
 }
 
+// A launcher that has been told to retire is no failure of a worker.
+func TestStopDuringALaunch(t *testing.T) {
+	late := func(Spec) behaviour {
+		time.Sleep(time.Second)
+		return behaviour{launchErr: ErrStopping}
+	}
+	inBubble(t, late, func(t *testing.T, w *world) {
+		p, err := New(w.options(1))
+		if err != nil {
+			t.Fatal(err)
+		}
+		started := make(chan error, 1)
+		go func() { started <- p.Start(t.Context()) }()
+		time.Sleep(500 * time.Millisecond)
+		p.Stop(StopOptions{})
+		if err := <-started; !errors.Is(err, ErrStopping) {
+			t.Errorf("Start returned %v, want %v", err, ErrStopping)
+		}
+		for _, e := range w.events {
+			if e.To == Failed {
+				t.Errorf("the worker has failed: %s", e.Reason)
+			}
+		}
+	})
+}
+
 func TestStartFailsWithEveryReason(t *testing.T) {
 	broken := func(s Spec) behaviour {
 		if s.Worker == "default-1" {

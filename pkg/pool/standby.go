@@ -153,7 +153,7 @@ func (f *forker) seat(spec Spec) *child {
 			f.dismissStandby(s)
 			return nil // the fork that comes next meets the error again
 		}
-		reason := s.assign(spec)
+		reason, silent := s.assign(spec)
 		if reason == "" {
 			s.child.spec, s.child.method = spec, StoodBy
 			s.late.become(output)
@@ -163,6 +163,9 @@ func (f *forker) seat(spec Spec) *child {
 		}
 		_ = output.Close() // nothing was written
 		f.launcher.notice(Notice{Pool: f.pool, Kind: StandbyStale, Worker: StandbyID(f.pool), PID: s.child.id.PID, Reason: reason})
+		if silent { // or it would take the place, and the port, beside the one that comes now
+			f.endHelper(s.child, 0, true)
+		}
 		f.dismissStandby(s)
 	}
 }
@@ -229,8 +232,9 @@ func (f *forker) dismissStandby(s *standby) {
 // seatPatience is how long a worker that stands by may take to answer.
 const seatPatience = time.Second
 
-// assign says to the worker who it is. It returns why that one cannot be it, or "".
-func (s *standby) assign(spec Spec) string {
+// assign says to the worker who it is. It returns why that one cannot be it, or "";
+// silent: it may have heard it, and not have answered yet.
+func (s *standby) assign(spec Spec) (reason string, silent bool) {
 	var said struct {
 		Taken bool   `json:"taken"`
 		Stale string `json:"stale"`
@@ -241,13 +245,13 @@ func (s *standby) assign(spec Spec) string {
 	}
 	switch {
 	case err != nil:
-		return err.Error()
+		return err.Error(), true
 	case said.Taken:
-		return ""
+		return "", false
 	case said.Stale != "":
-		return said.Stale + " has changed since it was imported"
+		return said.Stale + " has changed since it was imported", false
 	}
-	return "it does not take its place"
+	return "it does not take its place", false
 }
 
 // leaveOutput writes what was printed by a process that never had a place where its

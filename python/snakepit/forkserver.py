@@ -23,6 +23,7 @@ import gc
 import importlib
 import json
 import os
+import select
 import signal
 import socket
 import sys
@@ -93,6 +94,8 @@ def _ending_with(link):
     fcntl.fcntl(link, fcntl.F_SETOWN, os.getpid())
     flags = fcntl.fcntl(link, fcntl.F_GETFL)
     fcntl.fcntl(link, fcntl.F_SETFL, flags | os.O_ASYNC)
+    if select.select([link], [], [], 0)[0]:
+        os._exit(0)  # it had gone before
     try:
         yield
     finally:
@@ -189,7 +192,10 @@ class ForkServer:
         kept = {given.get(name) for name in ("ready", "lifeline", "seat")}
         for descriptor in _descriptors() - self._adapters - kept - {0, 1, 2}:
             _close(descriptor)
+        for descriptor in kept - {None}:
+            os.set_inheritable(descriptor, False)  # to the programs that it starts
         _reseed()
+        self._sources.begin()
         self._chosen.worker_id, self._chosen.port = request["worker"], request["port"]
         seat = Seat(given["seat"], self._sources, self._marker) if "seat" in given else None
         return Birth(ready.Channel(given["ready"]), given.get("lifeline"), seat, (self, labour))
@@ -232,7 +238,7 @@ class _Labour:
     def told(self):
         text = os.read(self._said, MESSAGE_LIMIT)
         if not text:
-            return _Refusal("fork", "the fork ended at once").message()
+            return _Refusal("died", "the fork ended at once").message()
         return json.loads(text)
 
     def go(self):

@@ -4,7 +4,6 @@ A process that imported them before serves old code to whoever has edited them
 and restarts a worker to see it.
 """
 
-import itertools
 import os
 import site
 import sys
@@ -23,15 +22,23 @@ class Sources:
     def __init__(self):
         packages = _package_directories()
         self._settled = (*_library_directories(), *packages)
-        self._known = len(sys.modules)  # ours, and what we import
+        self._last = next(reversed(sys.modules))  # before it: ours, and what we import
         self._seen = {path: _state(path) for path in packages}
+        self.begin()
+
+    def begin(self):
+        """Says that what note() finds next is imported from now on."""
         self._since = time.time_ns() - _TICK
 
     def note(self):
         """Looks at what was imported since. It does not touch what was there before:
         in a fork that would copy the memory in which it lies."""
-        new = list(itertools.islice(reversed(sys.modules), len(sys.modules) - self._known))
-        self._known = len(sys.modules)
+        new = []
+        for name in reversed(sys.modules):
+            if name == self._last:
+                break
+            new.append(name)
+        self._last = new[0] if new else self._last
         for name in new:
             path = getattr(sys.modules.get(name), "__file__", None)
             if path and not path.startswith(self._settled) and path not in self._seen:

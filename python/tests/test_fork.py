@@ -4,6 +4,7 @@ import json
 import os
 import signal
 import sys
+import time
 
 import pytest
 from worker_process import Death, eventually
@@ -212,6 +213,39 @@ def test_stand_by_with_old_code(fork_server, tmp_path, preload):
     assert "closed" in worker.output.read_text()
 
 
+def test_stand_by_with_code_that_was_edited_before(fork_server, tmp_path):
+    server = fork_server(OWN).ready()
+    edited(tmp_path / "own.py", "VERSION = 1", "VERSION = 2  #")
+    # The forkserver began before the edit, the stand-by after it.
+    eventually(lambda: time.time_ns() - os.stat(tmp_path / "own.py").st_mtime_ns > 10**8)
+    worker = server.stand_by()
+    assert worker.assign("default-0") == {"taken": True}
+    assert worker.connect().call("version") == 2
+
+
+def test_sources_of_an_adapter_that_removes_modules(fork_server, tmp_path):
+    source = OWN + "\n    def __init__(self):\n        import sys\n"
+    source += "        for name in ('random', 'logging', 'subprocess', 'unicodedata'):\n"
+    source += "            sys.modules.pop(name, None)\n        import part\n"
+    (tmp_path / "part.py").write_text("x = 1")
+    os.utime(tmp_path / "part.py", (1, 1))
+    worker = fork_server(source, "--preload").ready().stand_by()
+    (tmp_path / "part.py").write_text("x = 2")
+    assert worker.assign("default-0") == {"stale": str(tmp_path / "part.py")}
+
+
+def test_programs_of_a_worker_inherit_no_descriptor(fork_server, tmp_path):
+    seen = tmp_path / "seen"
+    source = f"import os\nos.system('ls -l /proc/self/fd >{seen}')\n" + OWN
+    server = fork_server(source).ready()
+    for make in (lambda: server.fork().connect(), server.stand_by):
+        worker = make()
+        files = seen.read_text()
+        assert f"pipe:[{os.fstat(worker.ready_read).st_ino}]" not in files
+        assert f"pipe:[{os.fstat(worker.lifeline).st_ino}]" not in files
+        assert "socket:" not in files
+
+
 @pytest.mark.parametrize("how", ["term", "gone"])
 def test_stand_by_ends(fork_server, how):
     worker = fork_server(OWN).ready().stand_by()
@@ -237,6 +271,12 @@ def test_it_ends_while_it_imports(fork_server, fifo):
     with open(gate, "w"):  # it imports
         server.link.close()
         assert server.process.wait(60) == -signal.SIGIO
+
+
+def test_it_ends_before_it_imports(fork_server, fifo):
+    server = fork_server(f"open({str(fifo('gate'))!r}).read()", "--preload")
+    server.link.close()
+    assert server.process.wait(60) in (0, -signal.SIGIO)
 
 
 def test_a_worker_that_nobody_adopts(fork_server):
