@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"bytes"
 	"context"
 	"fmt"
 	"io"
@@ -178,13 +177,9 @@ func (o *benchOptions) prepare(ctx context.Context) (bench.Options, error) {
 		return bench.Options{}, failf(exitUsage, "name the adapter: snakepit bench --adapter module:Class",
 			"cannot measure %s: the floor is that of one pool with an adapter", describePools(c))
 	}
-	program, err := os.Executable()
+	program, dir, err := itself()
 	if err != nil {
-		return bench.Options{}, fmt.Errorf("cannot find this program: %w", err)
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return bench.Options{}, fmt.Errorf("cannot find the working directory: %w", err)
+		return bench.Options{}, err
 	}
 	profile := o.profile
 	if profile != "" {
@@ -239,22 +234,7 @@ func ownModule(adapter string) string {
 
 // write writes the report where it is wanted.
 func (o *benchOptions) write(report bench.Report) error {
-	var text bytes.Buffer
-	if err := o.encode(&text, report); err != nil {
-		return err
-	}
-	if o.report == "" {
-		if o.output.value == "table" {
-			return nil // it was shown
-		}
-		_, err := o.env.Out.Write(text.Bytes())
-		return unlessReaderLeft(err)
-	}
-	if err := os.WriteFile(o.report, text.Bytes(), 0o644); err != nil { // others show it
-		return fmt.Errorf("cannot write the report: %w", err)
-	}
-	fmt.Fprintf(o.env.Err, "report: %s\n", filepath.Clean(o.report))
-	return nil
+	return writeReport(o.env, o.report, o.output.value == "table", func(w io.Writer) error { return o.encode(w, report) })
 }
 
 func (o *benchOptions) encode(w io.Writer, report bench.Report) error {

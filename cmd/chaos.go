@@ -1,7 +1,6 @@
 package cmd
 
 import (
-	"bytes"
 	"context"
 	"errors"
 	"fmt"
@@ -10,7 +9,6 @@ import (
 	"math/rand/v2"
 	"os"
 	"os/signal"
-	"path/filepath"
 	"slices"
 	"strconv"
 	"strings"
@@ -216,13 +214,9 @@ func (o *chaosOptions) prepare(ctx context.Context, scenarios []chaos.Scenario) 
 			pool.NoPython = err.Error()
 		}
 	}
-	program, err := os.Executable()
+	program, dir, err := itself()
 	if err != nil {
-		return chaos.Options{}, fmt.Errorf("cannot find this program: %w", err)
-	}
-	dir, err := os.Getwd()
-	if err != nil {
-		return chaos.Options{}, fmt.Errorf("cannot find the working directory: %w", err)
+		return chaos.Options{}, err
 	}
 	if !o.seeded {
 		o.seed = uint64(rand.Uint32())
@@ -277,38 +271,9 @@ func (o *chaosOptions) pool(c config.Config, given map[string]string) chaos.Pool
 	return p
 }
 
-// tryReport finds out beforehand that a report could not be written: it may take
-// an hour to come. An earlier one goes: if this process is killed, it would still be
-// green.
-func tryReport(path, example string) error {
-	if path == "" {
-		return nil
-	}
-	file, err := os.OpenFile(path, os.O_CREATE|os.O_WRONLY|os.O_TRUNC, 0o644)
-	if err != nil {
-		return failf(exitUsage, "choose another place: --report "+example, "cannot write the report: %w", err)
-	}
-	return file.Close()
-}
-
 // write writes the report where it is wanted.
 func (o *chaosOptions) write(report chaos.Report) error {
-	var text bytes.Buffer
-	if err := o.encode(&text, report); err != nil {
-		return err
-	}
-	if o.report == "" {
-		if o.output.value == "table" {
-			return nil // it was shown
-		}
-		_, err := o.env.Out.Write(text.Bytes())
-		return unlessReaderLeft(err)
-	}
-	if err := os.WriteFile(o.report, text.Bytes(), 0o644); err != nil { // others show it
-		return fmt.Errorf("cannot write the report: %w", err)
-	}
-	fmt.Fprintf(o.env.Err, "report: %s\n", filepath.Clean(o.report))
-	return nil
+	return writeReport(o.env, o.report, o.output.value == "table", func(w io.Writer) error { return o.encode(w, report) })
 }
 
 func (o *chaosOptions) encode(w io.Writer, report chaos.Report) error {
