@@ -34,7 +34,7 @@ func (e *examination) ports(ctx context.Context) {
 	for _, w := range wanted {
 		by := kept[w.port]
 		// To bind the port of a worker that may be about to would be in its way.
-		owners, err := portcheck.Blockers(ctx, w.host, w.port, by == "", mark)
+		owners, err := portcheck.Blockers(ctx, w.host, w.port, by == "", procscan.RunAndWorker)
 		switch {
 		case err == nil && len(owners) == 0 && by != "" && e.Running == "":
 			held = append(held, fmt.Sprintf("%d (%s) is kept for %s, which has no process on it just now", w.port, w.of, by))
@@ -161,12 +161,4 @@ func nameAll(owners []portcheck.Owner) string {
 		all = append(all, o.String())
 	}
 	return strings.Join(all, " and by ")
-}
-
-// mark is the run and the worker that a process carries the marker of.
-func mark(args, env []string) (runID, worker string) {
-	if m := procscan.ParseMarker(args, env); m.Condemns {
-		return m.RunID, m.WorkerID
-	}
-	return "", ""
 }

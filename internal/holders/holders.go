@@ -93,7 +93,7 @@ func Look(ctx context.Context, o Options, targets []Target) (ports []Port, probl
 // runs: an address of another name can be in the way as well.
 func find(ctx context.Context, t Target, mayBind bool) Port {
 	p := Port{Target: t, State: Free}
-	owners, err := portcheck.Blockers(ctx, t.Host, t.Port, mayBind, mark)
+	owners, err := portcheck.Blockers(ctx, t.Host, t.Port, mayBind, procscan.RunAndWorker)
 	switch {
 	case errors.Is(err, portcheck.ErrInUse): // by nobody who can be named
 		p.State = Held
@@ -172,12 +172,4 @@ func (j *judges) find(ctx context.Context) map[int]orphans.Finding {
 		j.findings[f.Process.PID] = f
 	}
 	return j.findings
-}
-
-// mark is the run and the worker that a process carries the marker of.
-func mark(args, env []string) (runID, worker string) {
-	if m := procscan.ParseMarker(args, env); m.Condemns {
-		return m.RunID, m.WorkerID
-	}
-	return "", ""
 }

@@ -126,7 +126,8 @@ func (s *supervisor) lookForSurvivors() control.StopSummary {
 	began := time.Now()
 	left, err := s.end(s.stopping.patience, s.remaining, max(0, time.Until(s.stopping.deadline)))
 	s.metrics.scan(time.Since(began))
-	summary := control.StopSummary{Survivors: s.survivors(left), Errors: s.failures(err)}
+	summary := control.StopSummary{Errors: s.failures(err)}
+	summary.Survivors, summary.Notes = s.survivors(left)
 	verdict, silent, err := s.guards.ask()
 	for _, m := range silent {
 		s.events.Emit(telemetry.Record{Event: telemetry.GuardDied, PID: m.pid, Reason: "it " + m.fate})

@@ -21,7 +21,7 @@ func (kernelPorts) WaitFree(ctx context.Context, host string, port int) error {
 
 // Holder names all: a port that is shared is free when the last of them ends.
 func (kernelPorts) Holder(ctx context.Context, host string, port int) string {
-	owners, err := portcheck.MarkedOwners(ctx, host, port, belongsTo)
+	owners, err := portcheck.MarkedOwners(ctx, host, port, procscan.RunAndWorker)
 	if err != nil {
 		return "" // that it is held is said without it
 	}
@@ -34,14 +34,4 @@ func (kernelPorts) Holder(ctx context.Context, host string, port int) string {
 
 func (kernelPorts) Free(host string, n int) ([]int, error) {
 	return portcheck.FreePorts(host, n)
-}
-
-// belongsTo is the run and the worker that a process carries the marker of. One
-// that only mentions a run is not of it.
-func belongsTo(args, env []string) (runID, worker string) {
-	m := procscan.ParseMarker(args, env)
-	if !m.Condemns {
-		return "", ""
-	}
-	return m.RunID, m.WorkerID
 }

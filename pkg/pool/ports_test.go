@@ -27,22 +27,3 @@ func TestHolderNamesTheWorker(t *testing.T) {
 		t.Errorf("a free port is held by %q", got)
 	}
 }
-
-func TestBelongsTo(t *testing.T) {
-	worker := []string{"python", "grpc_server.py", procscan.RunIDFlag, "r1"}
-	for name, tt := range map[string]struct {
-		args, env  []string
-		run, named string
-	}{
-		"worker":          {worker, []string{"SNAKEPIT_RUN_ID=r1", "SNAKEPIT_WORKER_ID=default-3"}, "r1", "default-3"},
-		"child":           {[]string{"sleep", "9"}, []string{"SNAKEPIT_RUN_ID=r1", "SNAKEPIT_WORKER_ID=default-3"}, "r1", "default-3"},
-		"another's":       {worker, nil, "r1", ""},
-		"only a mention":  {[]string{"nc", procscan.RunIDFlag, "r1"}, nil, "", ""},
-		"nothing":         {[]string{"python", "server.py"}, []string{"HOME=/"}, "", ""},
-		"nothing is read": {nil, nil, "", ""},
-	} {
-		if run, named := belongsTo(tt.args, tt.env); run != tt.run || named != tt.named {
-			t.Errorf("%s: got %q, %q", name, run, named)
-		}
-	}
-}

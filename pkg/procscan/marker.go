@@ -212,3 +212,13 @@ func valueIn(env []string, name string) (value string) {
 	}
 	return value
 }
+
+// RunAndWorker are the run and the worker of whose marker a process has what condemns
+// it to end with that run; empty for one that only mentions a run.
+func RunAndWorker(args, env []string) (runID, worker string) {
+	m := ParseMarker(args, env)
+	if !m.Condemns {
+		return "", ""
+	}
+	return m.RunID, m.WorkerID
+}
