@@ -252,10 +252,17 @@ func startHint(e *pool.StartError) string {
 
 // limitHint says how to get through, or below.
 func limitHint(e *pool.LimitError) string {
-	if e.Fit > 0 {
-		return fmt.Sprintf("%s; or ask for at most %s", e.Raise, count(e.Fit, "worker", "workers"))
+	raise, fewer := e.Raise, "ask for at most "+count(e.Fit, "worker", "workers")
+	if e.More {
+		fewer = "add at most " + count(e.Fit, "worker", "workers")
 	}
-	return e.Raise
+	if e.More && e.Own { // the supervisor has the limit that it was started with
+		raise += ", and start the run again"
+	}
+	if e.Fit > 0 {
+		return raise + "; or " + fewer
+	}
+	return raise
 }
 
 // heldHint says how to get at whoever holds a port.

@@ -72,6 +72,17 @@ func TestErrorsBesideTheTable(t *testing.T) {
 	}
 }
 
+// A limit takes along what its hint is made of.
+func TestLimitErrorComesWhole(t *testing.T) {
+	sent := pool.LimitError{Workers: 9, More: true, Own: true, What: "open files", Need: 118, Used: 12, Allowed: 128, Fit: 8, Raise: "raise it to 130"}
+	err := fmt.Errorf("cannot scale: %w", &sent)
+	got := fromStatus(toStatus(err))
+	var limit *pool.LimitError
+	if !errors.As(got, &limit) || *limit != sent || got.Error() != err.Error() {
+		t.Errorf("%v came as %v, %+v", err, got, limit)
+	}
+}
+
 // A client of another version is told so in words, and can still stop the run.
 func TestOtherVersions(t *testing.T) {
 	b := serve(t, os.Getuid(), map[string]int{"default": 1})

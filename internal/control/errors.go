@@ -2,11 +2,13 @@ package control
 
 import (
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 
 	"google.golang.org/grpc/codes"
 	"google.golang.org/grpc/status"
+	"google.golang.org/protobuf/types/known/wrapperspb"
 
 	"github.com/snakepit-dev/snakepit/pkg/pool"
 )
@@ -49,6 +51,10 @@ func toStatus(err error) error {
 			return status.Error(row.code, err.Error())
 		}
 	}
+	var limit *pool.LimitError
+	if errors.As(err, &limit) {
+		return limitStatus(err, limit)
+	}
 	// A worker's own gRPC code would be taken for one of the table's: it is not
 	// the supervisor that is unavailable. Of time and cancellation, both mean
 	// the same.
@@ -58,6 +64,32 @@ func toStatus(err error) error {
 	default:
 		return status.Error(codes.Unknown, s.Message())
 	}
+}
+
+// limitStatus takes along what a limit is, for the hint of the other side.
+func limitStatus(err error, limit *pool.LimitError) error {
+	said := status.New(codes.Unknown, err.Error())
+	text, failed := json.Marshal(limit)
+	if failed != nil {
+		return said.Err()
+	}
+	if full, failed := said.WithDetails(wrapperspb.Bytes(text)); failed == nil {
+		return full.Err()
+	}
+	return said.Err()
+}
+
+// limitFrom is the limit that a status takes along; nil: none.
+func limitFrom(s *status.Status) *pool.LimitError {
+	for _, detail := range s.Details() {
+		if value, ok := detail.(*wrapperspb.BytesValue); ok {
+			limit := &pool.LimitError{}
+			if json.Unmarshal(value.Value, limit) == nil {
+				return limit
+			}
+		}
+	}
+	return nil
 }
 
 // remote is an error that came over the socket: the text of the other side,
@@ -83,6 +115,9 @@ func fromStatus(err error) error {
 		if s.Code() == row.code {
 			return &remote{text: s.Message(), is: row.err}
 		}
+	}
+	if limit := limitFrom(s); limit != nil {
+		return &remote{text: s.Message(), is: limit}
 	}
 	return fmt.Errorf("the supervisor answers: %s", s.Message())
 }

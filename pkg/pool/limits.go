@@ -21,6 +21,7 @@ func (d Demand) all() int { return d.Workers + d.Foreign }
 type LimitError struct {
 	Workers int
 	More    bool   // they are to be added to others
+	Own     bool   // it is the limit of the process that keeps them
 	What    string // is limited, in words
 	Need    uint64 // what the workers take
 	Used    uint64 // by others, of the same limit
@@ -119,7 +120,7 @@ func (d Demand) of(limits []limit) []Limit {
 func (d Demand) within(limits []limit) error {
 	for _, l := range d.of(limits) {
 		if !l.Enough() {
-			return &LimitError{Workers: d.all(), What: l.What, Need: l.Need, Used: l.Used, Allowed: l.Allowed, Fit: l.Fit, Raise: l.Raise}
+			return &LimitError{Workers: d.all(), Own: l.Own, What: l.What, Need: l.Need, Used: l.Used, Allowed: l.Allowed, Fit: l.Fit, Raise: l.Raise}
 		}
 	}
 	return nil
