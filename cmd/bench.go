@@ -14,6 +14,7 @@ import (
 	"github.com/spf13/cobra"
 
 	"github.com/snakepit-dev/snakepit/internal/bench"
+	"github.com/snakepit-dev/snakepit/internal/chaos"
 	"github.com/snakepit-dev/snakepit/internal/config"
 )
 
@@ -75,7 +76,12 @@ Look at all of a kind together: go tool pprof -top DIR/orphans-*.pprof`,
 	flags.BoolVar(&o.check, "check", false, "exit 1 when a ratio is more than twice its limit, twice in a row")
 	flags.StringVar(&o.report, "report", "", "write the report to this file, in the format of -o (default: it is printed)")
 	flags.StringVar(&o.profile, "cpuprofile", "", "write profiles of supervisors, and of orphans, into this directory (default: none)")
-	c.RunE = func(c *cobra.Command, _ []string) error { return o.run(c.Context()) }
+	c.RunE = func(c *cobra.Command, _ []string) error {
+		if flags.Changed("rows") && len(o.rows) == 0 { // a variable that is empty is no wish for all
+			return failf(exitUsage, "see: snakepit bench list", "cannot use --rows: it names no row")
+		}
+		return o.run(c.Context())
+	}
 	_ = c.RegisterFlagCompletionFunc("rows", func(*cobra.Command, []string, string) ([]string, cobra.ShellCompDirective) {
 		return benchNames(), cobra.ShellCompDirectiveNoFileComp
 	}) // it fails for a flag that is not there
@@ -185,8 +191,9 @@ func (o *benchOptions) prepare(ctx context.Context) (bench.Options, error) {
 	if profile != "" {
 		profile, err = filepath.Abs(profile)
 	}
+	keep := func(place string) (string, func() error, error) { return chaos.KeepAfter(program, os.Environ(), place) }
 	return bench.Options{
-		Program: program, Env: os.Environ(), WorkDir: dir,
+		Keep: keep, Program: program, Env: os.Environ(), WorkDir: dir,
 		Python: handoff.Python.Python, Flags: o.startFlags(c), Adapter: c.Pools[0].Adapter,
 		Module: ownModule(c.Pools[0].Adapter), Path: append(slices.Clone(c.PythonPath), filepath.Dir(handoff.Python.Entry)),
 		Workers: o.workers, Quick: o.quick, Check: o.check, Profile: profile,

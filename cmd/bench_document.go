@@ -13,6 +13,7 @@ type benchDocument struct {
 	StartedAt     time.Time    `json:"started_at"`
 	DurationMS    float64      `json:"duration_ms"`
 	Quick         bool         `json:"quick"`
+	Cut           bool         `json:"cut,omitempty"` // interrupted: not all rows are there
 	Adapter       string       `json:"adapter"`
 	Machine       benchMachine `json:"machine"`
 	Rows          []benchRow   `json:"rows"`
@@ -65,7 +66,7 @@ type benchGoal struct {
 func benchDocumentOf(report bench.Report) benchDocument {
 	m := report.Machine
 	d := benchDocument{
-		SchemaVersion: 1, StartedAt: report.Began, DurationMS: millis(report.Took), Quick: report.Quick, Adapter: report.Adapter,
+		SchemaVersion: 1, StartedAt: report.Began, DurationMS: millis(report.Took), Quick: report.Quick, Cut: report.Cut, Adapter: report.Adapter,
 		Machine: benchMachine{m.OS, m.Arch, m.Processor, m.CPUs, m.MemoryBytes, m.LoadBefore, m.LoadAfter, m.Quiet()},
 		Rows:    []benchRow{},
 	}

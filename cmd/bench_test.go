@@ -126,6 +126,7 @@ func TestBenchUsage(t *testing.T) {
 	}{
 		{[]string{"--rows", "restrat"}, `there is no row "restrat"`},
 		{[]string{"--rows", "restrat"}, "did you mean restart?"},
+		{[]string{"--rows", ""}, "it names no row"},
 		{[]string{"--workers", "0"}, "at least 1"},
 		{[]string{"-o", "yaml"}, "table|json"},
 		{[]string{"--config", "nowhere.yaml"}, "nowhere.yaml"},

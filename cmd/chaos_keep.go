@@ -6,7 +6,7 @@ import (
 	"github.com/snakepit-dev/snakepit/internal/chaos"
 )
 
-// newChaosKeep cleans up after a chaos that was killed. That one starts it; people do
+// newChaosKeep cleans up after a chaos, or a bench, that was killed. That one starts it; people do
 // not.
 func newChaosKeep(env *Env) *cobra.Command {
 	var token, place string

@@ -7,6 +7,7 @@ import (
 	"errors"
 	"io"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strings"
@@ -363,7 +364,25 @@ func TestChaosKilled(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	id := awaitChaosRun(t, s)
+	mustBeKept(t, s, cmd, awaitPrivateRun(t, s, "chaos*", "*"))
+	if text, err := os.ReadFile(report); len(text) > 0 || err != nil {
+		t.Errorf("it has a report: %v: %s", err, text)
+	}
+}
+
+// A bench that is killed leaves nothing either, at whatever it is.
+func TestBenchKilled(t *testing.T) {
+	s := newChaosSandbox(t)
+	cmd := s.command("bench", "--rows", "stop", "--workers", "2")
+	if err := cmd.Start(); err != nil {
+		t.Fatal(err)
+	}
+	mustBeKept(t, s, cmd, awaitPrivateRun(t, s, "bench*"))
+}
+
+// mustBeKept kills a command that has a keeper, and finds nothing of its run.
+func mustBeKept(t *testing.T, s *sandbox, cmd *exec.Cmd, id string) {
+	t.Helper()
 	if err := cmd.Process.Kill(); err != nil {
 		t.Error(err)
 	}
@@ -377,15 +396,12 @@ func TestChaosKilled(t *testing.T) {
 	if found, err := look.Output(); err != nil || strings.Contains(string(found), `"pid"`) || len(left) > 0 {
 		t.Errorf("left %v, %v: %s", left, err, found)
 	}
-	if text, err := os.ReadFile(report); len(text) > 0 || err != nil {
-		t.Errorf("it has a report: %v: %s", err, text)
-	}
 }
 
-// awaitChaosRun returns the id of a run that chaos has started.
-func awaitChaosRun(t *testing.T, s *sandbox) string {
+// awaitPrivateRun returns the id of a run that chaos or bench has started in its place.
+func awaitPrivateRun(t *testing.T, s *sandbox, place ...string) string {
 	t.Helper()
-	places := filepath.Join(filepath.Dir(s.dir), "t", "chaos*", "*", "s", "snakepit", "runs", "chaos-*", "run.json")
+	places := filepath.Join(filepath.Dir(s.dir), "t", filepath.Join(place...), "s", "snakepit", "runs", "*", "run.json")
 	for deadline := time.Now().Add(time.Minute); time.Now().Before(deadline); time.Sleep(5 * time.Millisecond) {
 		if record, _ := filepath.Glob(places); len(record) > 0 {
 			return filepath.Base(filepath.Dir(record[0]))
@@ -454,7 +470,7 @@ func TestChaosInterrupted(t *testing.T) {
 	if err := cmd.Start(); err != nil {
 		t.Fatal(err)
 	}
-	id := awaitChaosRun(t, s)
+	id := awaitPrivateRun(t, s, "chaos*", "*")
 	if err := cmd.Process.Signal(syscall.SIGINT); err != nil && !errors.Is(err, os.ErrProcessDone) {
 		t.Fatal(err)
 	}

@@ -30,6 +30,9 @@ func (s *session) environment() []string {
 		return strings.HasPrefix(name, "SNAKEPIT_") && !strings.HasPrefix(name, "SNAKEPIT_TEST_") ||
 			name == "XDG_STATE_HOME" || name == "XDG_RUNTIME_DIR"
 	})
+	if s.mark != "" {
+		env = append(env, s.mark)
+	}
 	return append(env, "XDG_STATE_HOME="+s.dir+"/s", "XDG_RUNTIME_DIR="+s.dir+"/r", "NO_COLOR=1")
 }
 

@@ -24,6 +24,10 @@ type Options struct {
 	Check   bool   // measure a row again before it fails Result.Check
 	Profile string // directory for profiles of supervisors, and of orphans; empty: none
 
+	// Keep starts who cleans up the place if this process is killed. Every process that
+	// it is to end has the mark in its environment. nil: nobody does.
+	Keep func(place string) (mark string, dismiss func() error, err error)
+
 	Watcher Watcher
 }
 
@@ -87,12 +91,18 @@ func (s *session) row(ctx context.Context, row Row) Result {
 	case err != nil:
 		result.Failed = err.Error()
 	}
+	if err != nil && ctx.Err() == nil {
+		if left := s.endAll(ctx); left != nil { // it would run beside the next row
+			result.Failed += "\n" + left.Error()
+		}
+	}
 	return result
 }
 
-// better is the second of two results, unless the first was nearer to its limit.
+// better is the second of two results, unless that is no better for Check and the first
+// was nearer to its limit.
 func better(first, second Result) Result {
-	if first.Measured() && second.Measured() && first.Ratio() < second.Ratio() {
+	if !second.Check() && first.Measured() && second.Measured() && first.Ratio() < second.Ratio() {
 		second = first
 	}
 	second.Retried = true

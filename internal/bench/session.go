@@ -19,10 +19,12 @@ import (
 type session struct {
 	opts    Options
 	dir     string
-	scripts string    // the floor's
-	runs    []*run    // that live
-	floors  []*script // that live
-	shared  *run      // of the rows about 100 workers, while they are measured
+	scripts string       // the floor's
+	runs    []*run       // that live
+	floors  []*script    // that live
+	mark    string       // in the environment of all our processes
+	dismiss func() error // who cleans up if this process is killed
+	shared  *run         // of the rows about 100 workers, while they are measured
 }
 
 //go:embed floor/*.py
@@ -49,6 +51,11 @@ func newSession(o Options) (*session, error) {
 	}
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("cannot make a private place: %w", err), os.RemoveAll(dir))
+	}
+	if o.Keep != nil {
+		if s.mark, s.dismiss, err = o.Keep(dir); err != nil {
+			return nil, errors.Join(err, os.RemoveAll(dir))
+		}
 	}
 	return s, nil
 }
@@ -96,18 +103,28 @@ func (s *session) lacks(n need) string {
 func (s *session) close(ctx context.Context) error {
 	ctx, cancel := context.WithTimeout(context.WithoutCancel(ctx), time.Minute)
 	defer cancel()
-	var err error
+	if err := s.endAll(ctx); err != nil {
+		return fmt.Errorf("cannot clean up %s: %w", s.dir, err)
+	}
+	if s.dismiss != nil {
+		if err := s.dismiss(); err != nil {
+			return err
+		}
+	}
+	if err := os.RemoveAll(s.dir); err != nil {
+		return fmt.Errorf("cannot remove the private place: %w", err)
+	}
+	return nil
+}
+
+// endAll ends what runs.
+func (s *session) endAll(ctx context.Context) (err error) {
 	for _, r := range slices.Clone(s.runs) {
 		err = errors.Join(err, r.end(ctx))
 	}
 	for _, f := range slices.Clone(s.floors) {
 		f.kill()
 	}
-	if err != nil {
-		return fmt.Errorf("cannot clean up %s: %w", s.dir, err)
-	}
-	if err := os.RemoveAll(s.dir); err != nil {
-		return fmt.Errorf("cannot remove the private place: %w", err)
-	}
-	return nil
+	s.shared = nil
+	return err
 }

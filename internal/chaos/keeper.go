@@ -20,6 +20,14 @@ import (
 // that ends without it means that we were killed.
 const wordDone = "done\n"
 
+// KeepAfter starts a keeper for somebody else who starts runs in a place of his own:
+// each of his processes has to have the mark in its environment.
+func KeepAfter(program string, env []string, place string) (mark string, dismiss func() error, err error) {
+	token := unique(tokenLength)
+	dismiss, err = startKeeper(program, env, place, token)
+	return tokenVariable + "=" + token, dismiss, err
+}
+
 // startKeeper returns what dismisses it.
 func startKeeper(program string, env []string, base, token string) (func() error, error) {
 	if program == "" {
