@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"io"
 
+	"github.com/charmbracelet/x/ansi"
+
 	"github.com/snakepit-dev/snakepit/internal/bench"
 )
 
@@ -35,7 +37,11 @@ func (w *benchWatch) Pair(done, of int) { w.progress(fmt.Sprintf(" %d/%d", done,
 
 func (w *benchWatch) progress(text string) {
 	if w.terminal {
-		fmt.Fprintf(w.live, "\r\x1b[K%s", w.styles.faint.Render(fmt.Sprintf("… %s%s  (row %d of %d; Ctrl-C ends, and cleans up)", w.row, text, w.begun, w.rows)))
+		line := fmt.Sprintf("… %s%s  (row %d of %d; Ctrl-C ends, and cleans up)", w.row, text, w.begun, w.rows)
+		if width := screenOf(w.live).width; width > 1 { // a line that wraps cannot be cleared
+			line = ansi.Truncate(line, width-1, "…")
+		}
+		fmt.Fprintf(w.live, "\r\x1b[K%s", w.styles.faint.Render(line))
 	}
 }
 

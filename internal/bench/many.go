@@ -22,7 +22,11 @@ func (s *session) many(ctx context.Context, r *Result) (*run, error) {
 			return nil, err
 		}
 		s.shared = started
-		time.Sleep(5 * time.Second) // what the start has left to do
+		select {
+		case <-time.After(5 * time.Second): // what the start has left to do
+		case <-ctx.Done():
+			return nil, ctx.Err()
+		}
 	}
 	r.Count = len(s.shared.workers)
 	return s.shared, nil
