@@ -210,7 +210,7 @@ func describePools(c config.Config) string {
 // startFlags say to start what the workers are. What else variables and flags say is
 // not for it.
 func (o *benchOptions) startFlags(c config.Config) []string {
-	flags := []string{"--adapter", c.Pools[0].Adapter}
+	flags := []string{"--adapter", c.Pools[0].Adapter, "--base-port", "0"} // the pool may be running, on its ports
 	file := o.file
 	if file == "" {
 		file = o.env.Getenv("SNAKEPIT_CONFIG")

@@ -4,7 +4,9 @@ import (
 	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io"
+	"net"
 	"os"
 	"path/filepath"
 	"runtime"
@@ -149,6 +151,12 @@ func TestBenchMeasures(t *testing.T) {
 		"hello.py":      "from snakepit import Adapter, tool\nclass Hello(Adapter):\n    @tool\n    def hi(self) -> str:\n        return 'hi'\n",
 		"snakepit.yaml": "metrics: 127.0.0.1:1\npools:\n  default:\n    adapter: hello:Hello\n    workers: 3\n",
 	}
+	held, err := net.Listen("tcp", "127.0.0.1:0") // the pool of the file runs already
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer held.Close()
+	files["snakepit.yaml"] += fmt.Sprintf("    base_port: %d\n", held.Addr().(*net.TCPAddr).Port)
 	if runtime.GOOS == "linux" {
 		files["snakepit.yaml"] += "    preload: true\n" // which says nothing to those that are spawned
 	}
