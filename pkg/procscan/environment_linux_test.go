@@ -91,3 +91,23 @@ func TestMarkerOfTheHeadless(t *testing.T) {
 		})
 	}
 }
+
+// Who let nobody read it for an instant only, as in the middle of execve(2), is seen
+// for what it is; who has ended meanwhile is not there.
+func TestClosedForAnInstant(t *testing.T) {
+	run := newRun()
+	marked, plain := start(t, "sleep", worker(run)), start(t, "sleep")
+	gone := ID{PID: marked.id.PID, Start: marked.id.Start - 1, Boot: marked.id.Boot}
+	all := Snapshot{Closed: []ID{marked.id, plain.id, gone}, Unreadable: 4}
+	for _, id := range all.Closed {
+		all.Processes = append(all.Processes, Process{ID: id})
+	}
+	s := scanner{opts: Options{ReadEnv: true}, boot: marked.id.Boot, self: os.Getpid(), uid: os.Geteuid()}
+	s.lookAgain(t.Context(), &all)
+	if len(all.Closed) != 0 || all.Unreadable != 1 {
+		t.Errorf("closed %v, %d unreadable", all.Closed, all.Unreadable)
+	}
+	if found := all.Run(run); len(found) != 1 || found[0].ID != marked.id || len(all.Processes) != 1 {
+		t.Errorf("of the run: %v, of all %d; want the marked one alone", found, len(all.Processes))
+	}
+}

@@ -54,6 +54,7 @@ func Scan(ctx context.Context, opts Options) (Snapshot, error) {
 	}
 	wait.Wait()
 	all, err := s.merge(parts)
+	s.lookAgain(ctx, &all)
 	if opts.Ancestors && !opts.Tree {
 		err = errors.Join(err, s.addAncestors(ctx, &all))
 	}
@@ -67,6 +68,36 @@ func Scan(ctx context.Context, opts Options) (Snapshot, error) {
 		}
 	}
 	return all, err
+}
+
+// lookAgain looks once more, a few milliseconds later, at those that let nobody read
+// them: who is in the middle of execve(2), or of its end, does so for an instant.
+func (s scanner) lookAgain(ctx context.Context, all *Snapshot) {
+	for pause := time.Millisecond; len(all.Closed) > 0 && pause <= 4*time.Millisecond; pause *= 2 {
+		time.Sleep(pause)
+		all.Closed = slices.DeleteFunc(all.Closed, func(id ID) bool {
+			p, unreadable, err := s.inspect(ctx, id.PID)
+			if unreadable && p.ID == id && s.own(id.PID) || err != nil && !errors.Is(err, ErrGone) {
+				return false
+			}
+			all.opened(id, p, err == nil && p.ID == id && (s.opts.Tree || len(p.Signs) > 0 || slices.Contains(s.opts.Also, id)))
+			return true
+		})
+	}
+}
+
+// opened replaces what was seen of a process that let nobody read it; one that is of no
+// interest, or has ended, goes.
+func (s *Snapshot) opened(id ID, now Process, keep bool) {
+	s.Unreadable--
+	i := slices.IndexFunc(s.Processes, func(p Process) bool { return p.ID == id })
+	switch {
+	case i < 0:
+	case keep:
+		s.Processes[i] = now
+	default:
+		s.Processes = slices.Delete(s.Processes, i, i+1)
+	}
 }
 
 // adoptedSince looks for another parent than the one that was seen, which has ended
