@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"maps"
 	"slices"
 	"strings"
 
@@ -51,10 +52,11 @@ func (s *supervisor) failures(last error) []string {
 // is not held by a survivor of this one.
 func (s *supervisor) stillHeld() (held []pool.Survivor, notes []string) {
 	s.stopping.mu.Lock()
-	defer s.stopping.mu.Unlock()
+	before := maps.Clone(s.stopping.held)
+	s.stopping.mu.Unlock()
 	for _, p := range s.pools {
 		for _, status := range p.Status() {
-			survivor, was := s.stopping.held[status.Worker]
+			survivor, was := before[status.Worker]
 			if !was || portcheck.Check(context.Background(), status.Host, status.Port) == nil {
 				continue
 			}
